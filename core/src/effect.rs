@@ -1,0 +1,189 @@
+//! Everything a node can want done. Effects are carried out in order.
+
+use alloc::sync::Arc;
+use alloc::vec::{self, Vec};
+use core::time::Duration;
+
+use bytes::Bytes;
+use smol_str::SmolStr;
+
+use crate::hook::HookEvent;
+use crate::id::{Addr, ChildId, HubId, Member, Pid, RequestId, Token};
+use crate::input::CallKey;
+use crate::message::Message;
+use crate::request::Reply;
+use crate::spec::{ChildSpec, Role};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send on the open link to `to`; where there is none (any more), drop it.
+    Send {
+        /// To whom.
+        to: Member,
+        /// In which queue.
+        lane: Lane,
+        /// What.
+        message: Message,
+    },
+    /// Try once to open a link. Answered by [`crate::LinkEvent::Up`] or [`crate::LinkEvent::Failed`].
+    Dial {
+        /// Where.
+        addr: Addr,
+    },
+    /// Close the link to `member`, if one is open. Answered by [`crate::LinkEvent::Down`] if it was.
+    Hangup {
+        /// To whom.
+        member: Member,
+        /// For the log of both ends.
+        reason: SmolStr,
+    },
+    /// Run an instance. Answered by [`crate::ChildEvent::Started`] or [`crate::ChildEvent::StartFailed`].
+    Start {
+        /// Its hub.
+        hub: HubId,
+        /// Its recipe.
+        spec: Arc<ChildSpec>,
+        /// What it is: `pid.sequence` is its key in both directions.
+        pid: Pid,
+        /// Its ownership token.
+        token: Token,
+        /// The part it plays.
+        role: Role,
+    },
+    /// End an instance, also one that is still starting. Answered by [`crate::ChildEvent::Exited`] (or `StartFailed`,
+    /// where it never came up), at the latest `deadline` from now: one that does not end is abandoned as `Killed`.
+    Stop {
+        /// Its hub.
+        hub: HubId,
+        /// Its child.
+        id: ChildId,
+        /// Its sequence.
+        sequence: u64,
+        /// Why, for the child and the log.
+        why: StopReason,
+        /// How long it may take.
+        deadline: Duration,
+    },
+    /// Hand a message to a running instance. When `call` is given, answered by [`crate::ChildEvent::Replied`].
+    Deliver {
+        /// Its hub.
+        hub: HubId,
+        /// Its child.
+        id: ChildId,
+        /// Its sequence.
+        sequence: u64,
+        /// The mark to answer under, if an answer is wanted.
+        call: Option<CallKey>,
+        /// The message.
+        payload: Bytes,
+    },
+    /// Answer a caller on this node.
+    Reply {
+        /// The caller's mark.
+        id: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Tell the user.
+    Hook {
+        /// In which hub.
+        hub: HubId,
+        /// What happened.
+        event: HookEvent,
+    },
+    /// What `hub(hub).lookup(id)` answers may have changed: mirror it.
+    RegistryChanged {
+        /// In which hub.
+        hub: HubId,
+        /// Of which child.
+        id: ChildId,
+    },
+    /// What `members()`, or the view of hub `hub`, answers has changed. Rows of members that are no longer in the
+    /// view must not be served from a mirror from here on.
+    ViewChanged {
+        /// In which hub; `None` for the node's own list of members.
+        hub: Option<HubId>,
+    },
+}
+
+/// Which queue of a link a message goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Probes, keep-alives and leases: small, and never behind the others.
+    Probe,
+    /// Everything else, in order.
+    Bulk,
+}
+
+/// Why an instance is told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StopReason {
+    /// The child was stopped by a user (or is a temporary or transient one that is done).
+    Stopped,
+    /// It belongs to another node now.
+    Moved,
+    /// Another copy of the child is to live instead.
+    Superseded,
+    /// Its start was rolled back.
+    RolledBack,
+    /// The hub has lost its quorum.
+    Locked,
+    /// The node is going away and nobody is left to take it.
+    Leaving,
+}
+
+/// The effects of one step, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effects(Vec<Effect>);
+
+impl Effects {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One more, after the others.
+    pub fn push(&mut self, effect: Effect) {
+        self.0.push(effect);
+    }
+
+    /// Takes them out in order; the room stays for the next step.
+    pub fn drain(&mut self) -> vec::Drain<'_, Effect> {
+        self.0.drain(..)
+    }
+
+    /// Those there are, in order.
+    pub fn iter(&self) -> core::slice::Iter<'_, Effect> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Effects {
+    type Item = &'a Effect;
+    type IntoIter = core::slice::Iter<'a, Effect>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Effects {
+    type Item = Effect;
+    type IntoIter = vec::IntoIter<Effect>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

@@ -1,0 +1,146 @@
+//! Everything that can happen to a node. A log of `(now, Input)` replays it exactly.
+
+use bytes::Bytes;
+use smol_str::SmolStr;
+
+use crate::id::{Addr, Boot, HubId, Member, RequestId};
+use crate::message::Message;
+use crate::request::Request;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The time that [`crate::Node::next_timeout`] named has come. Too early or too often does no harm.
+    Tick,
+    /// A message arrived on the link to `from`.
+    Message {
+        /// The member at the other end of the link, as authenticated by the handshake.
+        from: Member,
+        /// What it sent.
+        message: Message,
+    },
+    /// The same, not decoded yet. Bytes that do not decode are counted, and the link is hung up.
+    Frame {
+        /// The member at the other end of the link, as authenticated by the handshake.
+        from: Member,
+        /// One frame's payload.
+        bytes: Bytes,
+    },
+    /// A link came, went, or could not be made.
+    Link(LinkEvent),
+    /// A caller asks for something.
+    Request {
+        /// The caller's mark.
+        id: RequestId,
+        /// What it asks.
+        request: Request,
+    },
+    /// Something happened to an instance that an [`crate::Effect::Start`] told the driver to run.
+    Child {
+        /// Its hub.
+        hub: HubId,
+        /// Its sequence: the `pid.sequence` of the effect.
+        sequence: u64,
+        /// What happened.
+        event: ChildEvent,
+    },
+}
+
+/// What can happen to the links of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LinkEvent {
+    /// An authenticated link to `member` is open, whoever opened it. The driver keeps at most one a member: of two,
+    /// the one that the smaller name opened. It replaces, silently, an older link to the same name.
+    Up {
+        /// Who is at the other end.
+        member: Member,
+        /// Where it listens.
+        addr: Addr,
+        /// The highest boot it knows of *our* name, from its hello: a restarted node whose clock stepped back raises
+        /// its own above this.
+        known: Option<Boot>,
+    },
+    /// The open link to `member` is lost; frames on their way may be lost with it.
+    Down {
+        /// Who was at the other end.
+        member: Member,
+    },
+    /// A dial that [`crate::Effect::Dial`] asked for gave no link.
+    Failed {
+        /// Where.
+        addr: Addr,
+        /// Why.
+        reason: DialFailure,
+    },
+    /// The queue of the link to `member` is over its mark: send no more than must be. Frames sent on are dropped.
+    Congested {
+        /// Who is at the other end.
+        member: Member,
+    },
+    /// The queue of the link to `member` has drained.
+    Drained {
+        /// Who is at the other end.
+        member: Member,
+    },
+}
+
+/// Why a dial gave no link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DialFailure {
+    /// The host answered that nobody listens there: the process is gone, the host is not.
+    Refused,
+    /// No answer in time, or none possible.
+    Unreachable,
+    /// Somebody answered and the handshake failed (another cluster, another secret, not us at all).
+    Rejected,
+    /// It turned out to be this very node.
+    Myself,
+    /// A link to the member that answered was open already and was kept.
+    Duplicate,
+}
+
+/// What can happen to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ChildEvent {
+    /// Its start succeeded: it serves.
+    Started,
+    /// Its start failed: there is no instance.
+    StartFailed {
+        /// The child's own words.
+        reason: SmolStr,
+    },
+    /// It ended, by itself or because it was stopped. Exactly one such event follows each `Started`.
+    Exited {
+        /// How.
+        reason: ExitReason,
+    },
+    /// Its answer to the call `call` of an [`crate::Effect::Deliver`].
+    Replied {
+        /// The effect's mark.
+        call: CallKey,
+        /// What it answered, or why it could not.
+        reply: Result<Bytes, SmolStr>,
+    },
+}
+
+/// How an instance ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ExitReason {
+    /// It was done.
+    Normal,
+    /// It was told to stop.
+    Shutdown,
+    /// It failed or panicked; the text says how.
+    Error(SmolStr),
+    /// It did not end within the stop time limit and was abandoned or killed.
+    Killed,
+}
+
+/// The mark of a call on its way to an instance: who asks, and its number there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct CallKey {
+    /// The node where the caller is.
+    pub caller: Member,
+    /// Its number there; never used twice in that life.
+    pub number: u64,
+}

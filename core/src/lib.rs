@@ -1,0 +1,28 @@
+//! The pure core of ProcessHub: a cluster of supervised children as one state machine, inputs in, effects out.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod effect;
+pub mod hashing;
+pub mod hook;
+mod hub;
+pub mod id;
+mod input;
+pub mod message;
+mod node;
+pub mod registry;
+pub mod request;
+pub mod spec;
+mod time;
+pub mod wire;
+
+pub use effect::{Effect, Effects, Lane, StopReason};
+pub use hub::Hub;
+pub use input::{CallKey, ChildEvent, DialFailure, ExitReason, Input, LinkEvent};
+pub use message::Message;
+pub use node::{MemberInfo, MemberState, Node};
+pub use time::Time;

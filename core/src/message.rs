@@ -1,0 +1,327 @@
+//! Everything nodes say to each other. No type here is recursive, and every list is bounded while it is decoded.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::id::{ChildId, HubId, Member};
+use crate::request::CallError;
+use crate::spec::{ChildSpec, Role};
+use crate::wire::bounded;
+
+/// What one node says to another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Message {
+    /// Nothing, so that the link is not idle.
+    Keepalive,
+    /// A datagram of the membership protocol.
+    Swim(#[serde(deserialize_with = "bounded::bytes")] Bytes),
+    /// "My link to this member closed and its host refuses a new one."
+    Refused {
+        /// Who refuses.
+        member: Member,
+    },
+    /// For a hub of the receiver.
+    Hub {
+        /// Which hub.
+        hub: HubId,
+        /// What.
+        body: HubMessage,
+    },
+    /// Please pass this on: the sender has no link to `to`.
+    Relay {
+        /// For whom it is.
+        to: Member,
+        /// For which hub there.
+        hub: HubId,
+        /// What.
+        body: HubMessage,
+    },
+    /// Passed on for a member that has no link to the receiver.
+    Relayed {
+        /// Who said it.
+        origin: Member,
+        /// For which hub.
+        hub: HubId,
+        /// What.
+        body: HubMessage,
+    },
+    /// "I have no link to that member either."
+    RelayFailed {
+        /// Whom it was for.
+        to: Member,
+    },
+}
+
+/// How far a member is with a hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// It has yet to learn what is declared; it owns nothing.
+    Joining,
+    /// It takes part.
+    Ready,
+    /// It hands its children over; it owns nothing.
+    Leaving,
+}
+
+/// What one member says to another about a hub they share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HubMessage {
+    /// The first thing said, and said again on every change of phase.
+    Hello(Hello),
+    /// One message of the sender's numbered stream of changes.
+    Batch {
+        /// Which stream of the sender's to the receiver: a new one begins from nothing.
+        epoch: u32,
+        /// Its place in the stream, from 0, without gaps.
+        number: u64,
+        /// The changes.
+        batch: Arc<Batch>,
+    },
+    /// All of the stream up to and with `number` was applied.
+    BatchAck {
+        /// Which stream.
+        epoch: u32,
+        /// How far.
+        number: u64,
+    },
+    /// "I cannot follow your stream: begin a new one, above `epoch`."
+    Resync {
+        /// The newest stream of the receiver's that the sender has seen.
+        epoch: u32,
+    },
+    /// "What is declared, in brief?" The receiver answers with [`HubMessage::Digests`], or with
+    /// [`HubMessage::Same`] when `root` is its own.
+    Pull {
+        /// The asker's mark.
+        round: u32,
+        /// The digest over all that the asker has declared.
+        root: u64,
+    },
+    /// "The same as you have." With what the answerer has seen.
+    Same {
+        /// The asker's mark.
+        round: u32,
+        /// The answerer's causal context.
+        context: WireContext,
+    },
+    /// What is declared, in brief.
+    Digests {
+        /// The asker's mark.
+        round: u32,
+        /// The answerer's causal context at this moment.
+        context: WireContext,
+        /// One digest a bucket.
+        #[serde(deserialize_with = "bounded::list")]
+        buckets: Vec<u64>,
+    },
+    /// "What is declared there, in full, as far as I have not seen it?"
+    PullRange {
+        /// The asker's mark.
+        round: u32,
+        /// The first hash of the range.
+        from: u64,
+        /// The last hash of the range.
+        to: u64,
+        /// The asker's causal context.
+        context: WireContext,
+    },
+    /// All that is declared from `from` to `to`, which may lie before the end that was asked for.
+    Listing {
+        /// The asker's mark.
+        round: u32,
+        /// The first hash of the range.
+        from: u64,
+        /// The last hash of the range that this listing is complete for.
+        to: u64,
+        /// The answerer's causal context at this moment.
+        context: WireContext,
+        /// The members that `dots` and `entries` refer to.
+        #[serde(deserialize_with = "bounded::list")]
+        origins: Vec<Member>,
+        /// What the asker has seen already.
+        #[serde(deserialize_with = "bounded::list")]
+        dots: Vec<WireDot>,
+        /// What it has not.
+        #[serde(deserialize_with = "bounded::list")]
+        entries: Vec<WireEntry>,
+    },
+    /// A message to a child there.
+    Call {
+        /// The caller's number for it; never used twice.
+        number: u64,
+        /// The child.
+        id: ChildId,
+        /// The instance's sequence there.
+        sequence: u64,
+        /// Whether an answer is wanted.
+        reply: bool,
+        /// The message.
+        #[serde(deserialize_with = "bounded::bytes")]
+        payload: Bytes,
+    },
+    /// The answer to a [`HubMessage::Call`].
+    CallReply {
+        /// The caller's number.
+        number: u64,
+        /// The answer.
+        #[serde(deserialize_with = "bounded::reply")]
+        reply: Result<Bytes, CallError>,
+    },
+}
+
+/// What a member says first about a hub.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Hello {
+    /// The digest of its configuration of the hub.
+    pub config: u64,
+    /// That configuration, so that a mismatch can be named.
+    #[serde(deserialize_with = "bounded::list")]
+    pub fields: Vec<(SmolStr, SmolStr)>,
+    /// How far it is.
+    pub phase: Phase,
+    /// What it has of the receiver's stream: the epoch, and the number it expects next.
+    pub position: Option<(u32, u64)>,
+    /// Whether it wants a hello back.
+    pub answer: bool,
+}
+
+/// What a member has seen of the starts of one life of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireSeen {
+    /// Whose starts.
+    pub origin: Member,
+    /// All up to and with this one.
+    pub upto: u64,
+    /// And these, beyond a gap, in ascending order.
+    #[serde(deserialize_with = "bounded::list")]
+    pub beyond: Vec<u64>,
+}
+
+/// A causal context: which starts a member has seen, whatever became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireContext {
+    /// One entry a life of a node.
+    #[serde(deserialize_with = "bounded::list")]
+    pub seen: Vec<WireSeen>,
+}
+
+/// One start: the index of its origin in the message's table, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WireDot {
+    /// Index into the table of origins.
+    pub origin: u16,
+    /// Its number.
+    pub counter: u64,
+}
+
+/// One start with what it declared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireEntry {
+    /// Which start.
+    pub dot: WireDot,
+    /// What it declared.
+    pub spec: Arc<ChildSpec>,
+}
+
+/// One stop: the starts it observed and removes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireStop {
+    /// Of which child.
+    pub id: ChildId,
+    /// Which starts.
+    #[serde(deserialize_with = "bounded::list")]
+    pub dots: Vec<WireDot>,
+}
+
+/// What one instance of the sender is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RowState {
+    /// It is not up yet. Told only when somebody must know that the sender has a claim.
+    Starting,
+    /// It serves.
+    Running,
+    /// It was told to end.
+    Stopping,
+}
+
+/// One row of the sender's placements.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireRow {
+    /// The child.
+    pub id: ChildId,
+    /// The start that it carries out.
+    pub dot: WireDot,
+    /// The instance's sequence.
+    pub sequence: u64,
+    /// Its token's lineage.
+    pub lineage: u32,
+    /// Its token's counter.
+    pub token: u64,
+    /// The part it plays.
+    pub role: Role,
+    /// What it is doing.
+    pub state: RowState,
+}
+
+/// A row of the sender's placements that is no more.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireGone {
+    /// The child.
+    pub id: ChildId,
+    /// The instance's sequence.
+    pub sequence: u64,
+}
+
+/// A start that the sender, its owner, could not carry out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireFailure {
+    /// The child.
+    pub id: ChildId,
+    /// Which start.
+    pub dot: WireDot,
+    /// Why.
+    pub reason: SmolStr,
+}
+
+/// Where a stream's first messages, which list all rows of the sender, begin and end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Snapshot {
+    /// This batch has only changes.
+    #[default]
+    Not,
+    /// Part of the listing; more follows.
+    Part,
+    /// The last part: rows of older streams that no part named are gone.
+    Last,
+}
+
+/// Changes, in the order in which they are to be applied: starts, stops, rows, rows that are gone, failures, mark.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Batch {
+    /// The members that dots refer to.
+    #[serde(deserialize_with = "bounded::list")]
+    pub origins: Vec<Member>,
+    /// Children declared.
+    #[serde(deserialize_with = "bounded::list")]
+    pub starts: Vec<WireEntry>,
+    /// Children removed.
+    #[serde(deserialize_with = "bounded::list")]
+    pub stops: Vec<WireStop>,
+    /// The sender's rows that appeared or changed.
+    #[serde(deserialize_with = "bounded::list")]
+    pub rows: Vec<WireRow>,
+    /// The sender's rows that are gone.
+    #[serde(deserialize_with = "bounded::list")]
+    pub gone: Vec<WireGone>,
+    /// Starts the sender could not carry out.
+    #[serde(deserialize_with = "bounded::list")]
+    pub failures: Vec<WireFailure>,
+    /// Whether the rows are part of the stream's listing.
+    pub snapshot: Snapshot,
+    /// "With this, you have all my rows as of the view with this hash, which I have installed."
+    pub installed: Option<u64>,
+}

@@ -1,0 +1,3 @@
+//! Bytes on a link: codec, framing and the opening handshake, all sans-IO.
+
+pub(crate) mod bounded;
