@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::id::{ChildId, HubId, Member};
+use crate::id::{Boot, ChildId, HubId, Member};
 use crate::request::CallError;
 use crate::spec::{ChildSpec, Role};
 use crate::wire::bounded;
@@ -183,6 +183,8 @@ pub struct Hello {
     pub fields: Vec<(SmolStr, SmolStr)>,
     /// How far it is.
     pub phase: Phase,
+    /// The boot that its life began with: the one in its pids and starts. (Its member's boot may have been raised.)
+    pub minted: Boot,
     /// What it has of the receiver's stream: the epoch, and the number it expects next.
     pub position: Option<(u32, u64)>,
     /// Whether it wants a hello back.
@@ -322,6 +324,8 @@ pub struct Batch {
     pub failures: Vec<WireFailure>,
     /// Whether the rows are part of the stream's listing.
     pub snapshot: Snapshot,
+    /// How far the sender is with the hub, where that has changed.
+    pub phase: Option<Phase>,
     /// "With this, you have all my rows as of the view with this hash, which I have installed."
     pub installed: Option<u64>,
 }
