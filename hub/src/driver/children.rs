@@ -1,0 +1,156 @@
+//! The instances of this node, as the driver keeps them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use process_hub_core::id::{HubId, Pid, Token};
+use process_hub_core::spec::{ChildSpec, Role};
+use process_hub_core::{CallKey, ChildEvent, ExitReason, StopReason, Time};
+use smol_str::{SmolStr, format_smolstr};
+
+use crate::handle::Hub;
+use crate::instance::Job;
+use crate::instance::mailbox::{Envelope, Mailbox};
+
+/// Every instance that has not ended, by hub and sequence, and when those that were told to end must have.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    hubs: BTreeMap<HubId, Local>,
+    deadlines: BTreeMap<(Time, HubId, u64), ()>,
+}
+
+#[derive(Debug)]
+struct Local {
+    hub: Hub,
+    instances: HashMap<u64, Instance>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    mailbox: Arc<Mailbox>,
+    started: bool,
+    deadline: Option<Time>,
+}
+
+impl Children {
+    pub(crate) fn open(&mut self, hub: Hub) {
+        self.hubs.insert(hub.id().clone(), Local { hub, instances: HashMap::new() });
+    }
+
+    pub(crate) fn hub(&self, id: &HubId) -> Option<&Hub> {
+        self.hubs.get(id).map(|local| &local.hub)
+    }
+
+    pub(crate) fn forget(&mut self, id: &HubId) {
+        self.hubs.remove(id);
+    }
+
+    /// Runs an instance; what kept it from running, if something did.
+    pub(crate) fn start(
+        &mut self,
+        id: &HubId,
+        spec: Arc<ChildSpec>,
+        pid: &Pid,
+        token: Token,
+        role: Role,
+    ) -> Result<(), SmolStr> {
+        let Some(local) = self.hubs.get_mut(id) else {
+            return Err(format_smolstr!("this node does not take part in hub `{id}`"));
+        };
+        let shared = local.hub.shared().clone();
+        let Some(kind) = shared.kinds.get(&spec.kind) else {
+            return Err(format_smolstr!("unknown kind `{}`, this node knows: {}", spec.kind, shared.kinds.known()));
+        };
+        let mailbox = Arc::new(Mailbox::default());
+        let sequence = pid.sequence;
+        local.instances.insert(sequence, Instance { mailbox: mailbox.clone(), started: false, deadline: None });
+        let task = kind.task(Job { hub: local.hub.clone(), spec, sequence, token, role, mailbox });
+        shared.node.runtime.spawn(task);
+        Ok(())
+    }
+
+    /// Tells an instance to end by `deadline`.
+    pub(crate) fn stop(&mut self, hub: &HubId, sequence: u64, why: StopReason, now: Time, within: Duration) {
+        let Some(instance) = self.instance(hub, sequence) else { return };
+        if instance.deadline.is_none() {
+            let at = now + within;
+            instance.deadline = Some(at);
+            instance.mailbox.stop(why);
+            self.deadlines.insert((at, hub.clone(), sequence), ());
+        }
+    }
+
+    /// Hands an instance a message; hands it back with words if that is not possible.
+    pub(crate) fn deliver(
+        &mut self,
+        hub: &HubId,
+        sequence: u64,
+        payload: bytes::Bytes,
+        call: Option<CallKey>,
+    ) -> Result<(), (Option<CallKey>, SmolStr)> {
+        let Some(local) = self.hubs.get_mut(hub) else { return Err((call, SmolStr::new_static("the hub is gone"))) };
+        let capacity = local.hub.shared().node.mailbox_capacity;
+        let Some(instance) = local.instances.get(&sequence) else {
+            return Err((call, SmolStr::new_static("the instance is gone")));
+        };
+        instance.mailbox.push(Envelope { payload, call }, capacity).map_err(|refused| {
+            local.hub.shared().node.stats.mailbox_full.one();
+            (refused.call, format_smolstr!("its mailbox is full: {capacity} messages wait already"))
+        })
+    }
+
+    /// Takes note of what an instance reports; whether the core is to hear of it.
+    pub(crate) fn report(&mut self, hub: &HubId, sequence: u64, event: &ChildEvent) -> bool {
+        let Some(instance) = self.instance(hub, sequence) else { return false };
+        match event {
+            ChildEvent::Started => instance.started = true,
+            ChildEvent::StartFailed { .. } | ChildEvent::Exited { .. } => self.remove(hub, sequence),
+            _ => {}
+        }
+        true
+    }
+
+    /// When the next instance must have ended.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.first_key_value().map(|((at, ..), ())| *at)
+    }
+
+    /// Abandons an instance that should have ended by now, and says what the core is to hear of it.
+    pub(crate) fn overdue(&mut self, now: Time) -> Option<(HubId, u64, ChildEvent)> {
+        if self.next_deadline()? > now {
+            return None;
+        }
+        let ((_, hub, sequence), ()) = self.deadlines.pop_first()?;
+        let instance = self.instance(&hub, sequence)?;
+        instance.mailbox.kill();
+        let event = if instance.started {
+            ChildEvent::Exited { reason: ExitReason::Killed }
+        } else {
+            ChildEvent::StartFailed { reason: SmolStr::new_static("was stopped while it started") }
+        };
+        self.remove(&hub, sequence);
+        Some((hub, sequence, event))
+    }
+
+    /// Abandons every instance.
+    pub(crate) fn kill_all(&mut self) {
+        for instance in self.hubs.values().flat_map(|local| local.instances.values()) {
+            instance.mailbox.kill();
+        }
+        self.hubs.clear();
+        self.deadlines.clear();
+    }
+
+    fn instance(&mut self, hub: &HubId, sequence: u64) -> Option<&mut Instance> {
+        self.hubs.get_mut(hub)?.instances.get_mut(&sequence)
+    }
+
+    fn remove(&mut self, hub: &HubId, sequence: u64) {
+        let Some(local) = self.hubs.get_mut(hub) else { return };
+        let Some(instance) = local.instances.remove(&sequence) else { return };
+        if let Some(at) = instance.deadline {
+            self.deadlines.remove(&(at, hub.clone(), sequence));
+        }
+    }
+}

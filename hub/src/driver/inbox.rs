@@ -1,0 +1,81 @@
+//! Where everything that happens to a node arrives.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use process_hub_core::id::HubId;
+use process_hub_core::{ChildEvent, Time};
+use tokio::sync::mpsc;
+
+use crate::handle::Command;
+use crate::runtime::{AnyRuntime, BoxFuture};
+
+/// Inputs taken at a time; what a batch sends is flushed after it.
+const BATCH: usize = 512;
+
+/// What an instance's task tells the driver.
+#[derive(Debug)]
+pub(crate) struct ChildReport {
+    pub(crate) hub: HubId,
+    pub(crate) sequence: u64,
+    pub(crate) event: ChildEvent,
+}
+
+/// To the driver from the children. Not bounded by itself: an instance reports its start, its end, and one reply a
+/// message it was given, and all of these are bounded.
+pub(crate) type ChildReports = mpsc::UnboundedSender<ChildReport>;
+
+/// The receiving ends, and what was taken from them.
+pub(crate) struct Inbox {
+    from_handles: mpsc::Receiver<Command>,
+    from_children: mpsc::UnboundedReceiver<ChildReport>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) reports: Vec<ChildReport>,
+    sleep: Option<(Time, BoxFuture<()>)>,
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// Something was taken.
+    Inputs,
+    /// The time has come.
+    Time,
+    /// The time has come already and nothing else has: others may have a turn first.
+    Busy,
+}
+
+impl Inbox {
+    pub(crate) fn new(
+        from_handles: mpsc::Receiver<Command>,
+        from_children: mpsc::UnboundedReceiver<ChildReport>,
+    ) -> Self {
+        Self { from_handles, from_children, commands: Vec::new(), reports: Vec::new(), sleep: None }
+    }
+
+    /// Waits until something has arrived or `wake` has come.
+    pub(crate) async fn wait(&mut self, runtime: &AnyRuntime, wake: Option<Time>) -> Woken {
+        let due = wake.is_some_and(|at| at <= runtime.now());
+        if !due && self.sleep.as_ref().map(|(at, _)| *at) != wake {
+            self.sleep = wake.map(|at| (at, runtime.sleep_until(at)));
+        }
+        poll_fn(|cx| {
+            let mut any = false;
+            // The handles go on existing as long as the driver does, so neither channel ever ends.
+            any |= matches!(self.from_handles.poll_recv_many(cx, &mut self.commands, BATCH), Poll::Ready(1..));
+            any |= matches!(self.from_children.poll_recv_many(cx, &mut self.reports, BATCH), Poll::Ready(1..));
+            if any {
+                return Poll::Ready(Woken::Inputs);
+            }
+            if due {
+                return Poll::Ready(Woken::Busy);
+            }
+            match &mut self.sleep {
+                Some((_, sleep)) => Pin::new(sleep).poll(cx).map(|()| Woken::Time),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}

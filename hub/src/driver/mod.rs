@@ -1,0 +1,212 @@
+//! The loop that drives one core node: inputs in, effects carried out in order, one sleep.
+
+mod children;
+mod effects;
+mod inbox;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use process_hub_core::config::NodeConfig;
+use process_hub_core::id::{Boot, Member, RequestId};
+use process_hub_core::request::{Reply, Request};
+use process_hub_core::{Effects, Input, Node, Time};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument;
+
+use crate::driver::children::Children;
+use crate::driver::inbox::{Inbox, Woken};
+use crate::error::{OpenHubError, StartNodeError};
+use crate::handle::{Command, Hub, NodeHandle, NodeShared};
+use crate::instance::yield_now;
+use crate::options::NodeOptions;
+use crate::runtime::{AnyRuntime, Runtime};
+use crate::stats::Stats;
+use crate::transport::{Listener, Transport};
+
+pub(crate) use crate::driver::inbox::{ChildReport, ChildReports};
+
+/// Requests that may wait for the driver; callers beyond wait in line.
+const COMMANDS: usize = 1_024;
+
+/// Starts a node: listens, begins to look for the cluster, and returns. It runs as tasks of `runtime` until it leaves
+/// or is shut down, or the runtime ends.
+///
+/// # Errors
+/// When the configuration is out of range or the address cannot be listened at; nothing is left running.
+pub async fn start<R: Runtime, T: Transport>(
+    options: NodeOptions,
+    runtime: R,
+    transport: T,
+) -> Result<NodeHandle, StartNodeError> {
+    let listener = transport
+        .listen(&options.listen)
+        .await
+        .map_err(|source| StartNodeError::Listen { addr: options.listen.clone(), source })?;
+    let listens_at = listener.local_addr();
+    let advertises = options.advertise.clone().unwrap_or_else(|| listens_at.clone());
+    let mut config = NodeConfig::new(options.name.clone(), &advertises);
+    config.join.clone_from(&options.join);
+    config.membership = options.membership.clone();
+    let boot = options.boot.unwrap_or_else(|| boot(&runtime));
+    let node = Node::new(config, boot, runtime.random_u64())?;
+
+    let (commands, from_handles) = mpsc::channel(COMMANDS);
+    let (reports, from_children) = mpsc::unbounded_channel();
+    let shared = Arc::new(NodeShared {
+        member: node.member().clone(),
+        cluster: options.cluster.clone(),
+        listens_at,
+        advertises,
+        map_seed: runtime.random_u64(),
+        mailbox_capacity: options.mailbox_capacity,
+        runtime: AnyRuntime::new(runtime.clone()),
+        commands,
+        reports,
+        members: watch::Sender::new(node.members().into()),
+        hubs: Default::default(),
+        stats: Stats::default(),
+    });
+    let inbox = Inbox::new(from_handles, from_children);
+    let driver = Driver::new(node, shared.clone());
+    let span = tracing::info_span!("node", node = %shared.member.node, boot = shared.member.boot.0);
+    runtime.spawn(driver.run(inbox).instrument(span));
+    drop(listener);
+    Ok(NodeHandle::from_shared(shared))
+}
+
+/// A boot that is higher than any earlier one of this name as far as a clock can tell: milliseconds, then 20 random
+/// bits for two starts within one of them.
+fn boot(runtime: &impl Runtime) -> Boot {
+    Boot(runtime.wall_clock_ms() << 20 | runtime.random_u64() >> 44)
+}
+
+/// Everything the loop owns.
+struct Driver {
+    node: Node,
+    shared: Arc<NodeShared>,
+    children: Children,
+    callers: HashMap<RequestId, Caller>,
+    next_request: u64,
+    effects: Effects,
+    // What carrying out an effect has brought about, for the core to hear after the present step.
+    later: Vec<Input>,
+    stopping: bool,
+}
+
+/// Who waits for a reply of the core.
+enum Caller {
+    Handle(oneshot::Sender<Reply>),
+    Open(Hub, oneshot::Sender<Result<(), OpenHubError>>),
+}
+
+impl Driver {
+    fn new(node: Node, shared: Arc<NodeShared>) -> Self {
+        Self {
+            node,
+            children: Children::default(),
+            shared,
+            callers: HashMap::new(),
+            next_request: 0,
+            effects: Effects::new(),
+            later: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    async fn run(mut self, mut inbox: Inbox) {
+        tracing::info!(addr = %self.shared.advertises, "node started");
+        while !self.stopping {
+            let wake = [self.node.next_timeout(), self.children.next_deadline()].into_iter().flatten().min();
+            match inbox.wait(&self.shared.runtime, wake).await {
+                Woken::Inputs => self.take(&mut inbox),
+                Woken::Time => {}
+                Woken::Busy => yield_now().await,
+            }
+            self.tick();
+        }
+        self.close(inbox);
+    }
+
+    /// Handles everything that has arrived.
+    fn take(&mut self, inbox: &mut Inbox) {
+        let now = self.now();
+        for ChildReport { hub, sequence, event } in inbox.reports.drain(..) {
+            if self.children.report(&hub, sequence, &event) {
+                self.handle(now, Input::Child { hub, sequence, event });
+            }
+        }
+        for command in inbox.commands.drain(..) {
+            self.command(now, command);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        while let Some((hub, sequence, event)) = self.children.overdue(now) {
+            self.handle(now, Input::Child { hub, sequence, event });
+        }
+        if self.node.next_timeout().is_some_and(|at| at <= now) {
+            self.handle(now, Input::Tick);
+        }
+    }
+
+    fn command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Request { request, answer } => self.request(now, request, Caller::Handle(answer)),
+            Command::Open { hub, answer } => self.open(now, hub, answer),
+            Command::Shutdown => self.stopping = true,
+        }
+    }
+
+    fn request(&mut self, now: Time, request: Request, caller: Caller) {
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.callers.insert(id, caller);
+        self.handle(now, Input::Request { id, request });
+    }
+
+    fn open(&mut self, now: Time, hub: Hub, answer: oneshot::Sender<Result<(), OpenHubError>>) {
+        if self.hubs_mut().get(hub.id()).is_some() {
+            let _ = answer.send(Err(OpenHubError::AlreadyOpen(hub.id().clone())));
+            return;
+        }
+        // Known before the core is told: its first effects may name the hub.
+        self.hubs_mut().insert(hub.clone());
+        self.children.open(hub.clone());
+        let request = Request::OpenHub(hub.config().clone());
+        self.request(now, request, Caller::Open(hub, answer));
+    }
+
+    /// One step of the core, and what follows from it.
+    fn handle(&mut self, now: Time, input: Input) {
+        self.shared.stats.inputs.one();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.node.handle(now, input, &mut effects);
+        self.shared.stats.effects.add(effects.len() as u64);
+        for effect in effects.drain() {
+            self.carry_out(now, effect);
+        }
+        self.effects = effects;
+        // Such inputs are answers to effects and rarely lead to more of their sort, so this ends.
+        for input in std::mem::take(&mut self.later) {
+            self.handle(now, input);
+        }
+    }
+
+    fn close(mut self, inbox: Inbox) {
+        self.children.kill_all();
+        self.hubs_mut().clear();
+        tracing::info!("node ended");
+        // Only now: whoever waits for the end of the node sees a node that has ended.
+        drop(inbox);
+    }
+
+    fn now(&self) -> Time {
+        self.shared.runtime.now()
+    }
+
+    fn member(&self) -> &Member {
+        &self.shared.member
+    }
+}

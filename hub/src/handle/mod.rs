@@ -1,0 +1,37 @@
+//! What a program holds: a node, its hubs, and the operations on them.
+
+mod hub;
+mod node;
+mod start;
+mod stop;
+
+pub use hub::{Hub, HubBuilder, ListScope};
+pub use node::NodeHandle;
+pub use start::StartChildren;
+pub use stop::StopChildren;
+
+pub(crate) use hub::{HubShared, HubSlot};
+pub(crate) use node::NodeShared;
+
+use process_hub_core::request::{Reply, Request};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::Closed;
+
+/// What a handle asks of the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Something for the core.
+    Request { request: Request, answer: oneshot::Sender<Reply> },
+    /// A message to a child for which no reply is wanted, and nobody waits to hear that it was sent.
+    Open { hub: Hub, answer: oneshot::Sender<Result<(), crate::error::OpenHubError>> },
+    /// End everything at once.
+    Shutdown,
+}
+
+/// Sends a request and waits for its one answer. Once sent, dropping the future changes nothing for the operation.
+pub(crate) async fn ask(commands: &mpsc::Sender<Command>, request: Request) -> Result<Reply, Closed> {
+    let (answer, reply) = oneshot::channel();
+    commands.send(Command::Request { request, answer }).await.map_err(|_| Closed)?;
+    reply.await.map_err(|_| Closed)
+}

@@ -1,0 +1,109 @@
+//! What a node is told at its start, beyond what the core needs to know.
+
+use std::fmt;
+use std::time::Duration;
+
+use process_hub_core::config::MembershipConfig;
+use process_hub_core::id::{Addr, Boot, NodeId};
+use smol_str::SmolStr;
+
+/// What a node is told at its start. Made with [`NodeOptions::new`]; change fields as needed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeOptions {
+    /// Its name, unique in the cluster.
+    pub name: NodeId,
+    /// Where it accepts links, in the transport's notation.
+    pub listen: Addr,
+    /// Where others reach it. Default: where it really listens.
+    pub advertise: Option<Addr>,
+    /// Where it looks for others; tried for ever.
+    pub join: Vec<Addr>,
+    /// The cluster it belongs to; nodes of other clusters are refused. Default `default`.
+    pub cluster: SmolStr,
+    /// The secrets that members prove to each other: the first is used towards others, all are accepted from them.
+    pub cookies: Vec<Cookie>,
+    /// How it watches the others.
+    pub membership: MembershipConfig,
+    /// What strangers and slow peers may cost.
+    pub limits: LinkLimits,
+    /// Messages that may wait for one child. Default 1,024.
+    pub mailbox_capacity: usize,
+    /// This life of the node's name: higher than any earlier one. Default: from the wall clock and randomness.
+    pub boot: Option<Boot>,
+}
+
+impl NodeOptions {
+    /// The defaults, with no secret: it must be given at least one cookie to talk to anybody.
+    #[must_use]
+    pub fn new(name: NodeId, listen: impl AsRef<str>) -> Self {
+        Self {
+            name,
+            listen: Addr::new(listen),
+            advertise: None,
+            join: Vec::new(),
+            cluster: SmolStr::new_static("default"),
+            cookies: Vec::new(),
+            membership: MembershipConfig::default(),
+            limits: LinkLimits::default(),
+            mailbox_capacity: 1_024,
+            boot: None,
+        }
+    }
+}
+
+/// What strangers and slow peers may cost a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkLimits {
+    /// Connections that have not proved themselves yet, in all. More are dropped. Default 128.
+    pub strangers: usize,
+    /// The same from one IP address; loopback is exempt. Default 8.
+    pub strangers_per_ip: usize,
+    /// Connections accepted in a second. More are dropped. Default 50.
+    pub accepts_per_second: u32,
+    /// How long opening a stream may take, a security layer's handshake included. Default 5 s.
+    pub connect_timeout: Duration,
+    /// How long the handshake on an open stream may take. Default 2 s.
+    pub hello_timeout: Duration,
+    /// How long a write may make no headway before the link is closed. Default 10 s.
+    pub write_timeout: Duration,
+    /// Bytes that may wait to be sent to one peer. Beyond, messages are dropped and later repaired. Default 8 MiB.
+    pub outbound_bytes: usize,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        Self {
+            strangers: 128,
+            strangers_per_ip: 8,
+            accepts_per_second: 50,
+            connect_timeout: Duration::from_secs(5),
+            hello_timeout: Duration::from_secs(2),
+            write_timeout: Duration::from_secs(10),
+            outbound_bytes: 8 << 20,
+        }
+    }
+}
+
+/// A secret of a cluster. Not shown by `Debug`, and wiped from memory when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cookie(zeroize::Zeroizing<Vec<u8>>);
+
+impl Cookie {
+    /// The secret's bytes: 32 random ones keep strangers out; a short or public one only keeps clusters apart.
+    #[must_use]
+    pub fn new(secret: impl AsRef<[u8]>) -> Self {
+        Self(zeroize::Zeroizing::new(secret.as_ref().to_vec()))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cookie(..)")
+    }
+}

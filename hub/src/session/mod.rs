@@ -1,0 +1,3 @@
+//! Links to other nodes.
+
+pub(crate) mod outbox;

@@ -1,0 +1,163 @@
+//! What waits to be sent to one peer: two lanes, bounded by bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use process_hub_core::message::{Batch, HubMessage};
+use process_hub_core::{Lane, Message};
+
+/// Bytes of probes that may wait: they are tiny, and stale ones are worthless.
+const PROBE_BYTES: usize = 256 << 10;
+/// Bytes of a frame beyond what its message carries, as an estimate.
+const OVERHEAD: usize = 64;
+
+/// What became of a message that was handed to an [`Outbox`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It waits to be written.
+    Queued,
+    /// It was dropped, and the outbox has just gone over its mark.
+    Overflowed,
+    /// It was dropped: the outbox has been over its mark for a while, or is closed.
+    Dropped,
+}
+
+/// Filled by the driver, emptied by the link's writer. The driver wakes the writer once for many messages.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    high: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    probes: VecDeque<Message>,
+    probe_bytes: usize,
+    bulk: VecDeque<Message>,
+    bulk_bytes: usize,
+    congested: bool,
+    closing: bool,
+    waker: Option<Waker>,
+}
+
+/// What a writer is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Write what was taken. `drained` says that a congested outbox has just come below its low mark.
+    Write { drained: bool },
+    /// Everything was written and the link is to be closed.
+    Close,
+}
+
+impl Outbox {
+    /// An outbox that is congested when more than `high` bytes wait.
+    pub(crate) fn new(high: usize) -> Self {
+        Self { high, state: Mutex::default() }
+    }
+
+    /// Puts a message at the end of its lane. The writer hears of it at the next [`Outbox::flush`].
+    pub(crate) fn push(&self, lane: Lane, message: Message) -> Pushed {
+        let weight = weight(&message);
+        let mut state = self.state();
+        if state.closing {
+            return Pushed::Dropped;
+        }
+        match lane {
+            Lane::Probe if state.probe_bytes + weight > PROBE_BYTES => Pushed::Dropped,
+            Lane::Probe => {
+                state.probe_bytes += weight;
+                state.probes.push_back(message);
+                Pushed::Queued
+            }
+            Lane::Bulk if state.congested => Pushed::Dropped,
+            Lane::Bulk if state.bulk_bytes + weight > self.high => {
+                state.congested = true;
+                Pushed::Overflowed
+            }
+            Lane::Bulk => {
+                state.bulk_bytes += weight;
+                state.bulk.push_back(message);
+                Pushed::Queued
+            }
+        }
+    }
+
+    /// Wakes the writer if it waits.
+    pub(crate) fn flush(&self) {
+        let waker = self.state().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Has the writer close the link once what waits was written; nothing more is taken.
+    pub(crate) fn close(&self) {
+        self.state().closing = true;
+        self.flush();
+    }
+
+    /// Moves messages of about `room` bytes to `into`, probes first; pending while there are none.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, room: usize, into: &mut Vec<Message>) -> Poll<Work> {
+        let mut state = self.state();
+        into.extend(state.probes.drain(..));
+        state.probe_bytes = 0;
+        let mut taken = 0;
+        while taken < room {
+            let Some(message) = state.bulk.pop_front() else { break };
+            let weight = weight(&message);
+            taken += weight;
+            state.bulk_bytes = state.bulk_bytes.saturating_sub(weight);
+            into.push(message);
+        }
+        let drained = state.congested && state.bulk_bytes <= self.high / 4;
+        if drained {
+            state.congested = false;
+        }
+        if !into.is_empty() || drained {
+            return Poll::Ready(Work::Write { drained });
+        }
+        if state.closing {
+            return Poll::Ready(Work::Close);
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// About how many bytes a message holds here and takes on the wire.
+fn weight(message: &Message) -> usize {
+    let carried = match message {
+        Message::Swim(bytes) => bytes.len(),
+        Message::Hub { body, .. } | Message::Relay { body, .. } | Message::Relayed { body, .. } => body_weight(body),
+        _ => 0,
+    };
+    OVERHEAD + carried
+}
+
+fn body_weight(body: &HubMessage) -> usize {
+    match body {
+        HubMessage::Batch { batch, .. } => batch_weight(batch),
+        HubMessage::Listing { dots, entries, .. } => {
+            dots.len() * 8 + entries.iter().map(|entry| OVERHEAD + entry.spec.size()).sum::<usize>()
+        }
+        HubMessage::Digests { buckets, .. } => buckets.len() * 8,
+        HubMessage::Call { payload, .. } => payload.len(),
+        HubMessage::CallReply { reply: Ok(reply), .. } => reply.len(),
+        _ => 0,
+    }
+}
+
+fn batch_weight(batch: &Batch) -> usize {
+    let starts: usize = batch.starts.iter().map(|entry| OVERHEAD + entry.spec.size()).sum();
+    let others = batch.stops.len() + batch.rows.len() + batch.gone.len() + batch.failures.len();
+    starts + others * OVERHEAD
+}

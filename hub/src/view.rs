@@ -1,0 +1,220 @@
+//! The read view: a mirror of the registry that any thread reads without asking the driver.
+//!
+//! Only the driver writes. Readers of different children touch different shards. A row names its member through a
+//! cell that the driver marks dead in the moment the member leaves the view, so that no reader is shown an instance of
+//! a member that is gone, however many rows it had.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use hashbrown::HashTable;
+use process_hub_core::id::{ChildId, Member, Pid, Token};
+use process_hub_core::registry::{Lookup, Placement};
+use process_hub_core::spec::{ChildSpec, Role};
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+const SHARDS: usize = 64;
+
+/// The mirror of one hub's registry.
+pub(crate) struct ReadView {
+    // Kept from everybody else, so that ids cannot be chosen to collide.
+    seed: u64,
+    shards: Box<[RwLock<HashTable<Row>>]>,
+    members: RwLock<Arc<[Member]>>,
+    cells: Mutex<HashMap<Member, Arc<MemberCell>>>,
+}
+
+struct Row {
+    id: ChildId,
+    spec: Option<Arc<ChildSpec>>,
+    placed: SmallVec<[Placed; 1]>,
+}
+
+struct Placed {
+    member: Arc<MemberCell>,
+    sequence: u64,
+    counter: u64,
+    // Nearly always the member itself; then nothing is kept.
+    issuer: Option<Box<Member>>,
+    lineage: u32,
+    role: Role,
+}
+
+/// A member as rows refer to it. Once dead it stays dead: a member that returns gets a new one.
+struct MemberCell {
+    member: Member,
+    alive: AtomicBool,
+}
+
+impl ReadView {
+    pub(crate) fn new(seed: u64, local: Member) -> Self {
+        Self {
+            seed,
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            members: RwLock::new(Arc::new([local])),
+            cells: Mutex::default(),
+        }
+    }
+
+    // ---- writing: the driver
+
+    /// Mirrors what the core's registry answers for `id`.
+    pub(crate) fn apply(&self, id: &ChildId, lookup: Option<Lookup>) {
+        let hash = self.hash(id);
+        let row = lookup.map(|lookup| Row {
+            id: id.clone(),
+            spec: lookup.spec,
+            placed: lookup.placements.into_iter().map(|placement| self.placed(placement)).collect(),
+        });
+        let mut shard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+        match (shard.find_mut(hash, |row| row.id == *id), row) {
+            (Some(old), Some(new)) => *old = new,
+            (None, Some(new)) => {
+                shard.insert_unique(hash, new, |row| self.hash(&row.id));
+            }
+            (Some(_), None) => {
+                if let Ok(entry) = shard.find_entry(hash, |row| row.id == *id) {
+                    entry.remove();
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Installs the view: from here on, no row of another member is shown.
+    pub(crate) fn install(&self, members: Vec<Member>) {
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        cells.retain(|member, cell| {
+            let stays = members.contains(member);
+            if !stays {
+                cell.alive.store(false, Ordering::Release);
+            }
+            stays
+        });
+        drop(cells);
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members.into();
+    }
+
+    fn placed(&self, placement: Placement) -> Placed {
+        let Placement { pid, role, token } = placement;
+        let sequence = pid.sequence;
+        let issuer = Member { node: token.node, boot: token.boot };
+        let member = self.cell(pid.member());
+        let issuer = (issuer != member.member).then(|| Box::new(issuer));
+        Placed { member, sequence, counter: token.counter, issuer, lineage: token.lineage, role }
+    }
+
+    fn cell(&self, member: Member) -> Arc<MemberCell> {
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cell) = cells.get(&member) {
+            return cell.clone();
+        }
+        let cell = Arc::new(MemberCell { member: member.clone(), alive: AtomicBool::new(true) });
+        cells.insert(member, cell.clone());
+        cell
+    }
+
+    // ---- reading: anybody
+
+    pub(crate) fn pid(&self, id: &ChildId) -> Option<Pid> {
+        let hash = self.hash(id);
+        let shard = self.read(hash);
+        shard.find(hash, |row| row.id == *id)?.live().next().map(Placed::pid)
+    }
+
+    pub(crate) fn pids(&self, id: &ChildId) -> Vec<Pid> {
+        let hash = self.hash(id);
+        let shard = self.read(hash);
+        let row = shard.find(hash, |row| row.id == *id);
+        row.map_or_else(Vec::new, |row| row.live().map(Placed::pid).collect())
+    }
+
+    pub(crate) fn lookup(&self, id: &ChildId) -> Option<Lookup> {
+        let hash = self.hash(id);
+        self.read(hash).find(hash, |row| row.id == *id)?.lookup()
+    }
+
+    /// Running children, those of one member or of all, whose recipe passes `wanted`, sorted by name.
+    pub(crate) fn list(&self, only: Option<&Member>, wanted: impl Fn(&ChildSpec) -> bool) -> Vec<(ChildId, Vec<Pid>)> {
+        let mut list = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            for row in shard.iter().filter(|row| row.spec.as_deref().is_some_and(&wanted)) {
+                let here = |placed: &&Placed| only.is_none_or(|only| placed.member.member == *only);
+                let pids: Vec<Pid> = row.live().filter(here).map(Placed::pid).collect();
+                if !pids.is_empty() {
+                    list.push((row.id.clone(), pids));
+                }
+            }
+        }
+        list.sort_unstable();
+        list
+    }
+
+    pub(crate) fn dump(&self) -> BTreeMap<ChildId, Lookup> {
+        let mut dump = BTreeMap::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            dump.extend(shard.iter().filter_map(|row| Some((row.id.clone(), row.lookup()?))));
+        }
+        dump
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    pub(crate) fn members(&self) -> Arc<[Member]> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hash(&self, id: &ChildId) -> u64 {
+        xxh3_64_with_seed(id.as_str().as_bytes(), self.seed)
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<HashTable<Row>> {
+        // The table uses the low bits and the top seven: take others.
+        let shard = usize::try_from(hash >> 32).unwrap_or_default() % SHARDS;
+        &self.shards[shard]
+    }
+
+    fn read(&self, hash: u64) -> RwLockReadGuard<'_, HashTable<Row>> {
+        self.shard(hash).read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Row {
+    fn live(&self) -> impl Iterator<Item = &Placed> {
+        self.placed.iter().filter(|placed| placed.member.alive.load(Ordering::Acquire))
+    }
+
+    fn lookup(&self) -> Option<Lookup> {
+        let placements: Vec<_> = self.live().map(Placed::placement).collect();
+        // A row that a gone member alone upheld says nothing any more.
+        (self.spec.is_some() || !placements.is_empty()).then(|| Lookup { spec: self.spec.clone(), placements })
+    }
+}
+
+impl Placed {
+    fn pid(&self) -> Pid {
+        let member = &self.member.member;
+        Pid { node: member.node.clone(), boot: member.boot, sequence: self.sequence }
+    }
+
+    fn placement(&self) -> Placement {
+        let issuer = self.issuer.as_deref().unwrap_or(&self.member.member);
+        let (node, boot) = (issuer.node.clone(), issuer.boot);
+        let token = Token { lineage: self.lineage, counter: self.counter, node, boot };
+        Placement { pid: self.pid(), role: self.role, token }
+    }
+}
+
+impl fmt::Debug for ReadView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadView").field("rows", &self.len()).finish_non_exhaustive()
+    }
+}
