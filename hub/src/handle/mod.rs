@@ -10,7 +10,7 @@ pub use node::NodeHandle;
 pub use start::StartChildren;
 pub use stop::StopChildren;
 
-pub(crate) use hub::{HubShared, HubSlot};
+pub(crate) use hub::HubSlot;
 pub(crate) use node::NodeShared;
 
 use process_hub_core::request::{Reply, Request};
