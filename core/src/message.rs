@@ -226,6 +226,7 @@ pub struct WireEntry {
     /// Which start.
     pub dot: WireDot,
     /// What it declared.
+    #[serde(deserialize_with = "bounded::spec")]
     pub spec: Arc<ChildSpec>,
 }
 

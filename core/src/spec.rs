@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::id::{ChildId, Kind};
+use crate::wire::bounded;
 
 /// What happens when a child's instance ends by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -82,10 +83,12 @@ pub struct ChildSpec {
     /// The registered kind.
     pub kind: Kind,
     /// The kind's own arguments, bytes to the core.
+    #[serde(deserialize_with = "bounded::bytes")]
     pub args: Bytes,
     /// What to do when an instance ends by itself.
     pub restart: Restart,
     /// What the user attached.
+    #[serde(deserialize_with = "bounded::metadata")]
     pub metadata: Metadata,
 }
 

@@ -1,5 +1,7 @@
 //! The ring of consistent hashing: pure, minimal in what it moves, even, and the same for ever.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use process_hub_core::hashing::{MovedRange, Ring, moved, stable_hash};

@@ -1,14 +1,21 @@
-//! Lists and byte strings whose length is checked before room for them is made.
+//! Fields whose size is checked before room for them is made.
+//!
+//! A claimed length makes no room anywhere: lists and maps grow as elements arrive, and text and bytes are copied out
+//! of the frame, so that a length beyond its end fails first.
 
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use smol_str::SmolStr;
 
 use crate::config::limits;
 use crate::request::CallError;
+use crate::spec::{ChildSpec, MetaValue, Metadata};
 
 /// A list of at most [`limits::BATCH`] elements.
 pub(crate) fn list<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
@@ -16,51 +23,106 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct List<T>(PhantomData<T>);
+    from.deserialize_seq(List::<T, { limits::BATCH }>(PhantomData))
+}
 
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-        type Value = Vec<T>;
+struct List<T, const MAX: usize>(PhantomData<T>);
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "at most {} elements", limits::BATCH)
-        }
+impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
+    type Value = Vec<T>;
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-            let claimed = elements.size_hint().unwrap_or(0);
-            if claimed > limits::BATCH {
-                return Err(de::Error::invalid_length(claimed, &self));
-            }
-            // Grown as elements really arrive: a claim alone makes no room.
-            let mut list = Vec::new();
-            while let Some(element) = elements.next_element()? {
-                if list.len() == limits::BATCH {
-                    return Err(de::Error::invalid_length(list.len() + 1, &self));
-                }
-                list.push(element);
-            }
-            Ok(list)
-        }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {MAX} elements")
     }
 
-    from.deserialize_seq(List(PhantomData))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        const { assert!(size_of::<T>() > 0, "elements without a size would make a claim cost time and no bytes") };
+        let claimed = elements.size_hint().unwrap_or(0);
+        if claimed > MAX {
+            return Err(Error::invalid_length(claimed, &self));
+        }
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            if list.len() == MAX {
+                return Err(Error::invalid_length(MAX + 1, &self));
+            }
+            list.push(element);
+        }
+        Ok(list)
+    }
 }
 
 /// At most [`limits::FRAME`] bytes.
 pub(crate) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
-    let bytes = Bytes::deserialize(from)?;
-    if bytes.len() > limits::FRAME {
-        return Err(de::Error::invalid_length(bytes.len(), &"at most one frame of bytes"));
+    struct Raw;
+
+    impl<'de> Visitor<'de> for Raw {
+        type Value = Bytes;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("at most one frame of bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+            if bytes.len() > limits::FRAME {
+                return Err(Error::invalid_length(bytes.len(), &self));
+            }
+            Ok(Bytes::copy_from_slice(bytes))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, bytes: A) -> Result<Bytes, A::Error> {
+            List::<u8, { limits::FRAME }>(PhantomData).visit_seq(bytes).map(Bytes::from)
+        }
     }
-    Ok(bytes)
+
+    from.deserialize_bytes(Raw)
 }
 
 /// A reply whose bytes are bounded.
 pub(crate) fn reply<'de, D: Deserializer<'de>>(from: D) -> Result<Result<Bytes, CallError>, D::Error> {
-    let reply = Result::<Bytes, CallError>::deserialize(from)?;
-    if let Ok(bytes) = &reply {
-        if bytes.len() > limits::FRAME {
-            return Err(de::Error::invalid_length(bytes.len(), &"at most one frame of bytes"));
+    #[derive(serde::Deserialize)]
+    struct Answer(#[serde(deserialize_with = "bytes")] Bytes);
+
+    let reply = Result::<Answer, CallError>::deserialize(from)?;
+    Ok(reply.map(|Answer(bytes)| bytes))
+}
+
+/// Metadata of at most [`limits::METADATA`] bytes, no key twice.
+pub(crate) fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<Metadata, D::Error> {
+    struct Entries;
+
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Metadata;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "metadata of at most {} bytes", limits::METADATA)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Metadata, A::Error> {
+            let mut map = BTreeMap::new();
+            let mut size = 0_usize;
+            while let Some((key, value)) = entries.next_entry::<SmolStr, MetaValue>()? {
+                let (MetaValue::Text(text) | MetaValue::Json(text)) = &value;
+                size = size.saturating_add(key.len()).saturating_add(text.len());
+                if size > limits::METADATA {
+                    return Err(Error::invalid_length(size, &self));
+                }
+                if map.insert(key, value).is_some() {
+                    return Err(Error::custom("a key stands twice in metadata"));
+                }
+            }
+            Ok(Metadata(map))
         }
     }
-    Ok(reply)
+
+    from.deserialize_map(Entries)
+}
+
+/// A spec of at most [`limits::SPEC`] bytes.
+pub(crate) fn spec<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<ChildSpec>, D::Error> {
+    let spec = ChildSpec::deserialize(from)?;
+    if spec.size() > limits::SPEC {
+        return Err(Error::invalid_length(spec.size(), &"a spec within its limit"));
+    }
+    Ok(Arc::new(spec))
 }

@@ -1,0 +1,171 @@
+//! One message of each sort, every field with something in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use process_hub_core::Message;
+use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
+use process_hub_core::message::{
+    Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireContext, WireDot, WireEntry, WireFailure, WireGone,
+    WireRow, WireSeen, WireStop,
+};
+use process_hub_core::request::CallError;
+use process_hub_core::spec::{ChildSpec, MetaValue, Metadata, Restart, Role};
+
+pub(crate) fn hub() -> HubId {
+    HubId::new("demo").unwrap()
+}
+
+pub(crate) fn child(name: &str) -> ChildId {
+    ChildId::new(name).unwrap()
+}
+
+pub(crate) fn member(name: &str) -> Member {
+    Member { node: NodeId::new(name).unwrap(), boot: Boot(1_763_841_600_000) }
+}
+
+pub(crate) fn spec(name: &str, args: &[u8]) -> ChildSpec {
+    let mut metadata = Metadata::new().with("tag", "blue");
+    metadata.0.insert("more".into(), MetaValue::Json("[1,2]".into()));
+    ChildSpec::new(child(name), Kind::new("counter").unwrap(), Bytes::copy_from_slice(args))
+        .restart(Restart::Transient)
+        .metadata(metadata)
+}
+
+fn dot(counter: u64) -> WireDot {
+    WireDot { origin: 1, counter }
+}
+
+fn context() -> WireContext {
+    let gaps = WireSeen { origin: member("n1"), upto: 300, beyond: vec![302, 70_000] };
+    WireContext { seen: vec![gaps, WireSeen { origin: member("n2"), upto: 0, beyond: vec![] }] }
+}
+
+fn batch() -> Batch {
+    Batch {
+        origins: vec![member("n1"), member("n2")],
+        starts: vec![WireEntry { dot: dot(1), spec: Arc::new(spec("c1", &[1, 2, 3])) }],
+        stops: vec![WireStop { id: child("c2"), dots: vec![dot(2), dot(3)] }],
+        rows: [RowState::Starting, RowState::Running, RowState::Stopping]
+            .map(|state| WireRow {
+                id: child("c1"),
+                dot: dot(1),
+                sequence: 5,
+                lineage: 1,
+                token: 9,
+                role: Role::Passive,
+                state,
+            })
+            .to_vec(),
+        gone: vec![WireGone { id: child("c3"), sequence: 4 }],
+        failures: vec![WireFailure { id: child("c4"), dot: dot(4), reason: "no such kind".into() }],
+        snapshot: Snapshot::Last,
+        phase: Some(Phase::Leaving),
+        installed: Some(u64::MAX),
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        config: 0x0123_4567_89ab_cdef,
+        fields: vec![("distribution".into(), "consistent_hashing".into())],
+        phase: Phase::Joining,
+        minted: Boot(7),
+        position: Some((3, 4)),
+        answer: true,
+    }
+}
+
+fn listing() -> HubMessage {
+    HubMessage::Listing {
+        round: 4,
+        from: 1,
+        to: u64::MAX,
+        context: context(),
+        origins: vec![member("n1"), member("n2")],
+        dots: vec![dot(8)],
+        entries: vec![WireEntry { dot: dot(9), spec: Arc::new(spec("c5", &[])) }],
+    }
+}
+
+fn reply(reply: Result<Bytes, CallError>) -> HubMessage {
+    HubMessage::CallReply { number: 11, reply }
+}
+
+fn bodies() -> Vec<HubMessage> {
+    let call = HubMessage::Call {
+        number: 11,
+        id: child("c1"),
+        sequence: 5,
+        reply: true,
+        payload: Bytes::from_static(b"add 3"),
+    };
+    vec![
+        HubMessage::Hello(hello()),
+        HubMessage::Batch { epoch: 2, number: 77, batch: Arc::new(batch()) },
+        HubMessage::BatchAck { epoch: 2, number: 77 },
+        HubMessage::Resync { epoch: 2 },
+        HubMessage::Pull { round: 4, root: 5 },
+        HubMessage::Same { round: 4, context: context() },
+        HubMessage::Digests { round: 4, context: context(), buckets: vec![0, 250, 251, 65_536, u64::MAX] },
+        HubMessage::PullRange { round: 4, from: 0, to: 1 << 60, context: context() },
+        listing(),
+        call,
+        reply(Ok(Bytes::from_static(b"3"))),
+        reply(Err(CallError::NotFound(child("c1")))),
+        reply(Err(CallError::UnknownHub(hub()))),
+        reply(Err(CallError::Overloaded(child("c1")))),
+        reply(Err(CallError::TooLarge { len: 600_000, limit: 524_288 })),
+        reply(Err(CallError::Timeout(child("c1")))),
+        reply(Err(CallError::Gone(child("c1")))),
+        reply(Err(CallError::Failed(child("c1"), "no such message".into()))),
+    ]
+}
+
+/// One message of each sort with its name, for golden files.
+pub(crate) fn one_of_each() -> Vec<(String, Message)> {
+    let ack = || HubMessage::BatchAck { epoch: 2, number: 77 };
+    let mut messages = vec![
+        Message::Keepalive,
+        Message::Swim(Bytes::from_static(&[1, 2, 3])),
+        Message::Refused { member: member("n9") },
+        Message::Relay { to: member("n3"), hub: hub(), body: ack() },
+        Message::Relayed { origin: member("n3"), hub: hub(), body: ack() },
+        Message::RelayFailed { to: member("n3") },
+    ];
+    messages.extend(bodies().into_iter().map(|body| Message::Hub { hub: hub(), body }));
+    messages.into_iter().map(|message| (name(&message), message)).collect()
+}
+
+/// A new sort of message does not compile here: give it a line above, and write the golden file anew.
+fn name(message: &Message) -> String {
+    match message {
+        Message::Keepalive => "keepalive".into(),
+        Message::Swim(_) => "swim".into(),
+        Message::Refused { .. } => "refused".into(),
+        Message::Relay { .. } => "relay".into(),
+        Message::Relayed { .. } => "relayed".into(),
+        Message::RelayFailed { .. } => "relay_failed".into(),
+        Message::Hub { body, .. } => format!("hub.{}", body_name(body)),
+    }
+}
+
+fn body_name(body: &HubMessage) -> String {
+    match body {
+        HubMessage::Hello(_) => "hello".into(),
+        HubMessage::Batch { .. } => "batch".into(),
+        HubMessage::BatchAck { .. } => "batch_ack".into(),
+        HubMessage::Resync { .. } => "resync".into(),
+        HubMessage::Pull { .. } => "pull".into(),
+        HubMessage::Same { .. } => "same".into(),
+        HubMessage::Digests { .. } => "digests".into(),
+        HubMessage::PullRange { .. } => "pull_range".into(),
+        HubMessage::Listing { .. } => "listing".into(),
+        HubMessage::Call { .. } => "call".into(),
+        HubMessage::CallReply { reply: Ok(_), .. } => "call_reply.ok".into(),
+        HubMessage::CallReply { reply: Err(error), .. } => {
+            let words = format!("{error:?}");
+            format!("call_reply.{}", words.split(['(', ' ']).next().unwrap_or_default().to_lowercase())
+        }
+    }
+}

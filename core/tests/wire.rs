@@ -1,0 +1,265 @@
+//! The codec and the frames: golden bytes, hostile bytes, limits.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod messages;
+
+use process_hub_core::Message;
+use process_hub_core::config::limits;
+use process_hub_core::message::{Batch, HubMessage, WireContext, WireDot, WireEntry, WireSeen, WireStop};
+use process_hub_core::wire::{
+    DecodeError, ENCODING, EncodeError, FrameError, FrameReader, decode, encode, write_frame,
+};
+use proptest::prelude::*;
+
+use messages::{child, hub, member, one_of_each};
+
+#[path = "../../fuzz/bodies/frame_codec.rs"]
+mod frame_codec;
+#[path = "../../fuzz/bodies/wire_decode.rs"]
+mod wire_decode;
+
+fn encoded(message: &Message) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(message, &mut bytes).unwrap();
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Lines of `tests/data/messages.txt`: the name of a message of [`one_of_each`], and its bytes. A difference here is a
+/// change of protocol: nodes of the two builds do not understand each other.
+#[test]
+fn encoding_never_changes() {
+    let golden = include_str!("data/messages.txt");
+    let expected: Vec<_> = golden.lines().map(|line| line.split_once(' ').unwrap()).collect();
+    let messages = one_of_each();
+    let names: Vec<_> = messages.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, expected.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    for ((name, message), (_, bytes)) in messages.iter().zip(expected) {
+        assert_eq!(hex(&encoded(message)), bytes, "{name}");
+        assert_eq!(decode(&encoded(message)).as_ref(), Ok(message), "{name}");
+    }
+}
+
+/// Writes the golden file anew: only for a deliberate change of protocol.
+#[test]
+fn golden_file_is_written_on_request() {
+    if std::env::var_os("PROCESS_HUB_WRITE_GOLDEN").is_none() {
+        return;
+    }
+    let lines =
+        one_of_each().iter().map(|(name, message)| format!("{name} {}\n", hex(&encoded(message)))).collect::<String>();
+    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/messages.txt"), lines).unwrap();
+}
+
+/// Bytes near to those of a message: cut, lengthened, changed in places, joined to another's.
+fn near_messages() -> impl Strategy<Value = Vec<u8>> {
+    let all: Vec<Vec<u8>> = one_of_each().iter().map(|(_, message)| encoded(message)).collect();
+    let one = proptest::sample::select(all.clone());
+    let other = proptest::sample::select(all);
+    (
+        one,
+        other,
+        any::<proptest::sample::Index>(),
+        proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
+        0..4,
+    )
+        .prop_map(|(mut bytes, other, at, changes, how)| {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes.truncate(at),
+                1 => {
+                    bytes.truncate(at);
+                    bytes.extend_from_slice(other.get(at..).unwrap_or_default());
+                }
+                2 => bytes.extend_from_slice(&other),
+                _ => {}
+            }
+            for (at, byte) in changes {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            }
+            bytes
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn near_messages_decode_or_fail_cleanly(bytes in near_messages()) {
+        wire_decode::run(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_decode_or_fail_cleanly(mut bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        wire_decode::run(&bytes);
+        bytes.insert(0, ENCODING);
+        wire_decode::run(&bytes);
+    }
+
+    #[test]
+    fn any_stream_is_the_same_however_it_is_cut(bytes in proptest::collection::vec(prop_oneof![Just(0), any::<u8>()], 0..600)) {
+        frame_codec::run(&bytes);
+    }
+
+    #[test]
+    fn streams_of_frames_are_the_same_however_they_are_cut(seed: u8, frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..300), 0..8), tail in proptest::collection::vec(any::<u8>(), 0..8)) {
+        let mut stream = vec![seed];
+        for frame in &frames {
+            write_frame(frame, &mut stream).unwrap();
+        }
+        stream.extend(tail);
+        frame_codec::run(&stream);
+    }
+}
+
+#[test]
+fn the_whole_of_the_bytes_is_the_message() {
+    for (name, message) in one_of_each() {
+        let mut bytes = encoded(&message);
+        bytes.push(0);
+        assert_eq!(decode(&bytes), Err(DecodeError::Trailing(1)), "{name}");
+        bytes.truncate(bytes.len() - 2);
+        assert!(decode(&bytes).is_err(), "{name}");
+    }
+    assert_eq!(decode(&[]), Err(DecodeError::Truncated));
+    assert_eq!(decode(&[ENCODING + 1, 0]), Err(DecodeError::Version(ENCODING + 1)));
+    assert_eq!(decode(&vec![ENCODING; limits::FRAME + 1]), Err(DecodeError::TooLarge(limits::FRAME + 1)));
+}
+
+/// A hub's message in bytes, with everything after the hub's name replaced by `tail`.
+fn forged(tail: &[u8]) -> Vec<u8> {
+    let honest = encoded(&Message::Hub { hub: hub(), body: HubMessage::BatchAck { epoch: 0, number: 0 } });
+    let mut bytes = honest[..honest.len() - 3].to_vec();
+    bytes.extend_from_slice(tail);
+    bytes
+}
+
+const MANY: [u8; 9] = [253, 255, 255, 255, 255, 255, 255, 255, 127];
+
+#[test]
+fn lengths_that_lie_are_refused() {
+    // Digests, one peer's context empty, then a list that claims 2^63 - 1 elements.
+    let digests = encoded(&Message::Hub {
+        hub: hub(),
+        body: HubMessage::Digests { round: 0, context: WireContext::default(), buckets: vec![] },
+    });
+    let mut claims = digests[..digests.len() - 1].to_vec();
+    claims.extend_from_slice(&MANY);
+    assert!(matches!(decode(&claims), Err(DecodeError::Malformed(_))));
+    // A text and a byte string that claim as much.
+    let mut text = vec![ENCODING, 3];
+    text.extend_from_slice(&MANY);
+    assert!(decode(&text).is_err());
+    let mut swim = vec![ENCODING, 1];
+    swim.extend_from_slice(&MANY);
+    assert!(decode(&swim).is_err());
+    assert!(decode(&forged(&MANY)).is_err());
+}
+
+#[test]
+fn a_list_over_its_limit_is_refused() {
+    let digests = |count: usize| {
+        let body = HubMessage::Digests { round: 0, context: WireContext::default(), buckets: vec![0; count] };
+        decode(&encoded(&Message::Hub { hub: hub(), body }))
+    };
+    assert!(digests(limits::BATCH).is_ok());
+    assert!(matches!(digests(limits::BATCH + 1), Err(DecodeError::Malformed(_))));
+}
+
+#[test]
+fn a_spec_over_its_limits_is_refused() {
+    let declared = |spec| {
+        let entry = WireEntry { dot: WireDot { origin: 0, counter: 1 }, spec: std::sync::Arc::new(spec) };
+        let batch = Batch { origins: vec![member("n1")], starts: vec![entry], ..Batch::default() };
+        let body = HubMessage::Batch { epoch: 0, number: 0, batch: std::sync::Arc::new(batch) };
+        decode(&encoded(&Message::Hub { hub: hub(), body }))
+    };
+    let spec = messages::spec("c", &[]);
+    let room = limits::SPEC - spec.size();
+    assert!(declared(messages::spec("c", &vec![7; room])).is_ok());
+    assert!(matches!(declared(messages::spec("c", &vec![7; room + 1])), Err(DecodeError::Malformed(_))));
+    let with_metadata = |size: usize| {
+        let mut spec = messages::spec("c", &[]);
+        let value = "x".repeat(size - "k".len() - spec.metadata.size());
+        spec.metadata = spec.metadata.with("k", &value);
+        declared(spec)
+    };
+    assert!(with_metadata(limits::METADATA).is_ok());
+    assert!(matches!(with_metadata(limits::METADATA + 1), Err(DecodeError::Malformed(_))));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_it_is_sent() {
+    let mut out = vec![1, 2, 3];
+    let call = |len| {
+        let payload = vec![0; len].into();
+        Message::Hub {
+            hub: hub(),
+            body: HubMessage::Call { number: 1, id: child("c"), sequence: 1, reply: true, payload },
+        }
+    };
+    assert_eq!(encode(&call(limits::FRAME), &mut out), Err(EncodeError::TooLarge));
+    assert_eq!(out, [1, 2, 3], "nothing stays of it");
+    let overhead = encoded(&call(limits::FRAME / 2)).len() - limits::FRAME / 2;
+    let largest = encoded(&call(limits::FRAME - overhead));
+    assert_eq!(largest.len(), limits::FRAME);
+    assert!(decode(&largest).is_ok());
+    assert_eq!(encode(&call(limits::FRAME - overhead + 1), &mut out), Err(EncodeError::TooLarge));
+}
+
+/// The library's own limit counts a small number as eight bytes, so that one of a frame's size would refuse this.
+#[test]
+fn a_frame_full_of_small_numbers_is_understood() {
+    let dots = vec![WireDot { origin: 1, counter: 1 }; limits::BATCH];
+    let stops = vec![WireStop { id: child("c"), dots }; 120];
+    let batch = Batch { origins: vec![member("n1")], stops, ..Batch::default() };
+    let seen = vec![WireSeen { origin: member("n1"), upto: 1, beyond: vec![1; limits::BATCH] }; 250];
+    let bodies = [
+        HubMessage::Batch { epoch: 1, number: 1, batch: std::sync::Arc::new(batch) },
+        HubMessage::Same { round: 1, context: WireContext { seen } },
+    ];
+    for body in bodies {
+        let message = Message::Hub { hub: hub(), body };
+        let bytes = encoded(&message);
+        assert!(bytes.len() > limits::FRAME * 9 / 10);
+        assert_eq!(decode(&bytes), Ok(message));
+    }
+}
+
+#[test]
+fn frames_have_bounds() {
+    let mut out = vec![9];
+    assert_eq!(write_frame(&[], &mut out), Err(FrameError::Empty));
+    let large = vec![0; limits::FRAME + 1];
+    let refused = FrameError::TooLarge { len: limits::FRAME + 1, limit: limits::FRAME };
+    assert_eq!(write_frame(&large, &mut out), Err(refused));
+    assert_eq!(out, [9]);
+
+    let mut reader = FrameReader::new();
+    reader.push(&[0, 16, 0, 1]);
+    assert_eq!(reader.next(), Err(refused), "the length alone is enough");
+    reader.push(&[0, 0, 0, 1, 7]);
+    assert_eq!((reader.next(), reader.buffered()), (Err(refused), 0), "and final");
+
+    let mut reader = FrameReader::with_limit(4);
+    reader.push(&[0, 0, 0, 4, 1, 2, 3, 4, 0, 0, 0, 5, 1]);
+    assert_eq!(reader.next().unwrap().unwrap(), &[1, 2, 3, 4][..]);
+    reader.set_limit(5);
+    assert_eq!(reader.next(), Ok(None));
+    reader.push(&[2, 3, 4, 5]);
+    assert_eq!(reader.next().unwrap().unwrap(), &[1, 2, 3, 4, 5][..]);
+}
+
+#[test]
+fn a_claimed_frame_takes_no_room() {
+    let mut reader = FrameReader::new();
+    reader.push(&[0, 15, 255, 255, 1]);
+    assert_eq!((reader.next(), reader.buffered()), (Ok(None), 5));
+}
