@@ -1,0 +1,212 @@
+//! The commands that ask a running node.
+
+pub(crate) mod http;
+pub(crate) mod table;
+
+use std::time::Duration;
+
+use process_hub_core::request::{OnFailure, Status};
+use process_hub_core::spec::Restart;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::api::{ChildRow, FailureRow, MemberRow, NewChild, RegistryRows, StartBody, StartResultRow, StopResultRow};
+use crate::args::{CallArgs, ClientArgs, GetArgs, LsArgs, StartArgs, StopArgs};
+use crate::failure::{Failure, Outcome};
+use crate::manifest;
+use crate::output::line;
+use http::{Client, segment};
+
+/// `process-hub members`
+pub(crate) fn members(args: &ClientArgs) -> Outcome {
+    let rows: Vec<MemberRow> = Client::from_args(args)?.get("/v1/members")?;
+    if args.json {
+        return print_json(&rows);
+    }
+    table::print(&table::members(&rows));
+    Ok(())
+}
+
+/// `process-hub ls`
+pub(crate) fn ls(args: &LsArgs) -> Outcome {
+    let client = Client::from_args(&args.client)?;
+    let hub = client.hub(args.client.hub.as_deref())?;
+    let rows: RegistryRows = client.get(&format!("/v1/hubs/{}/registry", segment(&hub)))?;
+    let total = rows.len();
+    let wanted = |row: &ChildRow| {
+        args.tag.as_ref().is_none_or(|tag| row.metadata.get("tag").and_then(Value::as_str) == Some(tag))
+            && args.node.as_ref().is_none_or(|node| row.placements.iter().any(|place| place.node == *node))
+    };
+    let rows = rows.into_iter().filter(|(_, row)| wanted(row)).take(args.limit.unwrap_or(usize::MAX));
+    let rows: RegistryRows = rows.collect();
+    if args.client.json {
+        return print_json(&rows);
+    }
+    if total == 0 {
+        line(format_args!("no children in hub {hub}"));
+        return Ok(());
+    }
+    table::print(&table::children(&rows));
+    line(format_args!("{} of {total} children of hub {hub}", rows.len()));
+    Ok(())
+}
+
+/// `process-hub get`
+pub(crate) fn get(args: &GetArgs) -> Outcome {
+    let client = Client::from_args(&args.client)?;
+    let hub = client.hub(args.client.hub.as_deref())?;
+    let row: ChildRow = client.get(&format!("/v1/hubs/{}/children/{}", segment(&hub), segment(&args.id)))?;
+    if args.client.json {
+        return print_json(&row);
+    }
+    line(format_args!("id        {}", args.id));
+    match &row.spec {
+        Some(spec) => {
+            line(format_args!("kind      {}", spec.kind));
+            line(format_args!("args      {}", spec.args));
+            line(format_args!("restart   {}", table::word(&spec.restart)));
+        }
+        None => line("stopped; a copy of it is still ending"),
+    }
+    line(format_args!("metadata  {}", table::metadata(&row.metadata)));
+    if row.placements.is_empty() {
+        line("runs nowhere at the moment");
+    }
+    for place in &row.placements {
+        line(format_args!(
+            "runs on   {} as {} ({}, token {})",
+            place.node,
+            place.pid,
+            table::word(&place.role),
+            place.token
+        ));
+    }
+    Ok(())
+}
+
+/// `process-hub start`
+pub(crate) fn start(args: &StartArgs) -> Outcome {
+    let children = match (&args.file, &args.id, &args.kind) {
+        (Some(file), _, _) => manifest::read(file)?,
+        (None, Some(id), Some(kind)) => vec![one_child(args, id, kind)?],
+        _ => return Err(Failure::usage("nothing to start").hint("start ID --kind KIND, or start --file children.toml")),
+    };
+    let client = Client::from_args(&args.client)?;
+    let hub = client.hub(args.client.hub.as_deref())?;
+    let body = StartBody {
+        children,
+        on_failure: if args.rollback { OnFailure::Rollback } else { OnFailure::Continue },
+        check_existing: !args.skip_existing_check,
+        timeout_ms: Some(args.timeout),
+        wait: !args.no_wait,
+    };
+    let path = format!("/v1/hubs/{}/children", segment(&hub));
+    let answer: Value = client.post(&path, &to_json(&body)?, Duration::from_millis(args.timeout))?;
+    if args.client.json {
+        print_json(&answer)?;
+    }
+    if args.no_wait {
+        say(args.client.json, &format!("{} children are declared; they start", body.children.len()));
+        return Ok(());
+    }
+    let result: StartResultRow = from_json(answer)?;
+    if !args.client.json {
+        let mut table = table::plain(["ID", "NODE", "PID"]);
+        for child in &result.started {
+            for place in &child.placements {
+                table.add_row([&child.id, &place.node, &place.pid]);
+            }
+        }
+        table::print(&table);
+    }
+    let what = if result.rollback { "started and stopped again: the batch was rolled back" } else { "started" };
+    say(args.client.json, &format!("{} {what}", result.started.len()));
+    verdict(result.status, &result.errors, "start")
+}
+
+/// `process-hub stop`
+pub(crate) fn stop(args: &StopArgs) -> Outcome {
+    let client = Client::from_args(&args.client)?;
+    let hub = client.hub(args.client.hub.as_deref())?;
+    let body = json!({ "ids": args.ids, "await": !args.no_wait, "timeout_ms": args.timeout });
+    let path = format!("/v1/hubs/{}/children", segment(&hub));
+    let answer: Value = client.delete(&path, &body, Duration::from_millis(args.timeout))?;
+    if args.client.json {
+        print_json(&answer)?;
+    }
+    if args.no_wait {
+        say(args.client.json, &format!("{} children are no longer declared; they end", args.ids.len()));
+        return Ok(());
+    }
+    let result: StopResultRow = from_json(answer)?;
+    for child in &result.stopped {
+        let nodes = if child.nodes.is_empty() { "nowhere".to_owned() } else { child.nodes.join(", ") };
+        say(args.client.json, &format!("{} stopped (it ran on {nodes})", child.id));
+    }
+    verdict(result.status, &result.errors, "stop")
+}
+
+/// `process-hub call`
+pub(crate) fn call(args: &CallArgs) -> Outcome {
+    let message = given_json("the message", &args.message)?;
+    let client = Client::from_args(&args.client)?;
+    let hub = client.hub(args.client.hub.as_deref())?;
+    let path = format!("/v1/hubs/{}/children/{}/call?timeout_ms={}", segment(&hub), segment(&args.id), args.timeout);
+    let answer: Value = client.post(&path, &message, Duration::from_millis(args.timeout))?;
+    line(answer);
+    Ok(())
+}
+
+fn one_child(args: &StartArgs, id: &str, kind: &str) -> Outcome<NewChild> {
+    let restart = match args.restart.as_deref() {
+        None => Restart::Permanent,
+        Some(word) => serde_json::from_value(Value::from(word)).map_err(|_| {
+            Failure::usage(format!("--restart {word}: no such rule")).hint("permanent, transient or temporary")
+        })?,
+    };
+    let mut metadata = Map::new();
+    for pair in &args.metadata {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("--metadata {pair}: not a pair")).hint("--metadata tag=blue"))?;
+        metadata.insert(key.to_owned(), Value::from(value));
+    }
+    let given = args.args.as_deref().map_or(Ok(Value::Null), |text| given_json("--args", text))?;
+    Ok(NewChild { id: id.to_owned(), kind: kind.to_owned(), args: given, restart, metadata })
+}
+
+fn given_json(what: &str, text: &str) -> Outcome<Value> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::usage(format!("{what} is not JSON: {error}")).hint("quote it for the shell, such as '{\"add\":3}'")
+    })
+}
+
+fn verdict(status: Status, errors: &[FailureRow], what: &str) -> Outcome {
+    for error in errors {
+        let place = error.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
+        eprintln!("{}{place}: {}", error.id, error.reason);
+    }
+    match status {
+        Status::Ok => Ok(()),
+        Status::Error => Err(Failure::failed(format!("{} children did not {what}", errors.len()))),
+    }
+}
+
+fn say(json: bool, text: &str) {
+    if !json {
+        line(text);
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Outcome {
+    line(to_json(value)?);
+    Ok(())
+}
+
+fn to_json(value: &impl Serialize) -> Outcome<Value> {
+    serde_json::to_value(value).map_err(Failure::failed)
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> Outcome<T> {
+    serde_json::from_value(value).map_err(|error| Failure::failed(format!("the node's answer makes no sense: {error}")))
+}

@@ -1,0 +1,39 @@
+//! `process-hub`: a node, its clients, and a demonstration.
+
+mod admin;
+mod api;
+mod args;
+mod client;
+mod demo;
+mod failure;
+mod manifest;
+mod node;
+mod output;
+mod secret;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Node(args) => node::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Members(args) => client::members(&args),
+        Command::Ls(args) => client::ls(&args),
+        Command::Get(args) => client::get(&args),
+        Command::Start(args) => client::start(&args),
+        Command::Stop(args) => client::stop(&args),
+        Command::Call(args) => client::call(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! A node on tokio and TCP, in the making.
+
+use std::io;
+use std::net::SocketAddr;
+
+use process_hub::{Cookie, NodeHandle, NodeOptions, StartNodeError};
+use process_hub_core::config::MembershipConfig;
+use process_hub_core::id::{Addr, Boot, IdError, NodeId};
+
+use crate::{Tcp, Tokio};
+
+/// The cookie of nodes that were given none. It is public, and keeps strangers out of nothing: such nodes speak over
+/// loopback only.
+pub const DEVELOPMENT_COOKIE: &str = "process-hub development cookie: public, for loopback only";
+
+/// The way to a node.
+///
+/// ```no_run
+/// # async fn example(secret: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// use process_hub::core::config::HubConfig;
+/// use process_hub::core::id::HubId;
+/// use process_hub_tcp::Node;
+/// use process_hub_tcp::kinds::Counter;
+///
+/// let node = Node::builder("n1").listen("127.0.0.1:7401").join(["127.0.0.1:7402"]).cookie(secret).start().await?;
+/// let hub = node.hub(HubConfig::new(HubId::new("my_hub")?)).child::<Counter>().start().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Node;
+
+impl Node {
+    /// A node of that name, unique in its cluster, to be configured and started.
+    pub fn builder(name: impl Into<String>) -> NodeBuilder {
+        NodeBuilder {
+            name: name.into(),
+            listen: "127.0.0.1:0".to_owned(),
+            advertise: None,
+            join: Vec::new(),
+            cookies: Vec::new(),
+            cluster: None,
+            accept_plaintext: false,
+            membership: MembershipConfig::default(),
+            boot: None,
+        }
+    }
+}
+
+/// What a node is told at its start.
+#[derive(Debug)]
+#[must_use = "there is no node until it is started"]
+pub struct NodeBuilder {
+    name: String,
+    listen: String,
+    advertise: Option<String>,
+    join: Vec<String>,
+    cookies: Vec<Cookie>,
+    cluster: Option<String>,
+    accept_plaintext: bool,
+    membership: MembershipConfig,
+    boot: Option<Boot>,
+}
+
+impl NodeBuilder {
+    /// Where it listens, as `HOST:PORT`. Port 0 takes a free one. Default: a free port of 127.0.0.1.
+    pub fn listen(mut self, addr: impl Into<String>) -> Self {
+        self.listen = addr.into();
+        self
+    }
+
+    /// Where others reach it, if that is not where it listens.
+    pub fn advertise(mut self, addr: impl Into<String>) -> Self {
+        self.advertise = Some(addr.into());
+        self
+    }
+
+    /// Where other nodes may be. They are looked for for ever; none of them has to be there.
+    pub fn join<A: Into<String>>(mut self, addrs: impl IntoIterator<Item = A>) -> Self {
+        self.join.extend(addrs.into_iter().map(Into::into));
+        self
+    }
+
+    /// The cluster's secret. Without one, [`DEVELOPMENT_COOKIE`] serves, on loopback only. Given again, the later
+    /// ones are accepted from others, too: the first is the current one, the second the previous one.
+    pub fn cookie(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.cookies.push(Cookie::new(secret));
+        self
+    }
+
+    /// The cluster's name. Nodes of other clusters are refused. Default `default`.
+    pub fn cluster(mut self, name: impl Into<String>) -> Self {
+        self.cluster = Some(name.into());
+        self
+    }
+
+    /// Listens beyond loopback although nothing that nodes say is hidden from the network, or safe from it.
+    pub fn accept_plaintext(mut self) -> Self {
+        self.accept_plaintext = true;
+        self
+    }
+
+    /// How it watches the others.
+    pub fn membership(mut self, membership: MembershipConfig) -> Self {
+        self.membership = membership;
+        self
+    }
+
+    /// This life of the node's name: greater than any earlier one. Default: from the wall clock and randomness.
+    pub fn boot(mut self, boot: Boot) -> Self {
+        self.boot = Some(boot);
+        self
+    }
+
+    /// Starts the node on the tokio runtime that this is awaited on. It listens, and looks for the others, when this
+    /// returns.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing of the node is left then.
+    pub async fn start(self) -> Result<NodeHandle, StartError> {
+        let options = self.options().await?;
+        let listen = options.listen.clone();
+        process_hub::start(options, Tokio::current(), Tcp).await.map_err(|error| match error {
+            StartNodeError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                StartError::PortInUse { addr: listen }
+            }
+            other => StartError::Node(other),
+        })
+    }
+
+    async fn options(self) -> Result<NodeOptions, StartError> {
+        let mut options = NodeOptions::new(NodeId::new(&self.name)?, &self.listen);
+        let resolved = resolve(&self.listen).await?;
+        check_reach(&self.listen, &resolved, self.accept_plaintext, self.cookies.is_empty())?;
+        let nowhere = resolved.iter().any(|addr| addr.ip().is_unspecified());
+        if nowhere && self.advertise.is_none() {
+            return Err(StartError::AdvertiseNeeded { addr: Addr::new(&self.listen) });
+        }
+        for addr in self.advertise.iter().chain(&self.join) {
+            check_form(addr)?;
+        }
+        options.advertise = self.advertise.as_deref().map(Addr::new);
+        options.join = self.join.iter().map(Addr::new).collect();
+        options.cookies = self.cookies;
+        if options.cookies.is_empty() {
+            tracing::warn!("no cookie was given: the public development cookie serves, on loopback only");
+            options.cookies.push(Cookie::new(DEVELOPMENT_COOKIE));
+        }
+        if let Some(cluster) = self.cluster {
+            options.cluster = cluster.into();
+        }
+        options.membership = self.membership;
+        options.boot = self.boot;
+        Ok(options)
+    }
+}
+
+/// A node could not be started. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its name is no name.
+    #[error(transparent)]
+    Name(#[from] IdError),
+    /// An address makes no sense.
+    #[error("`{addr}` is no address ({problem}): give HOST:PORT, such as 127.0.0.1:7401")]
+    BadAddress {
+        /// Which.
+        addr: Addr,
+        /// Why not.
+        problem: String,
+    },
+    /// Somebody listens there already.
+    #[error("{addr} is in use: end whoever listens there, or choose another port (0 takes a free one)")]
+    PortInUse {
+        /// Where.
+        addr: Addr,
+    },
+    /// It would listen on every interface, and others could not know where to reach it.
+    #[error("{addr} is every address of this machine: say at which one others reach it (advertise)")]
+    AdvertiseNeeded {
+        /// Where it would listen.
+        addr: Addr,
+    },
+    /// It would listen beyond loopback without TLS, and that was not accepted.
+    #[error("{addr} can be reached from other machines, and there is no TLS: listen at 127.0.0.1, or accept plaintext")]
+    PlaintextRefused {
+        /// Where it would listen.
+        addr: Addr,
+    },
+    /// It would listen beyond loopback with the public development cookie.
+    #[error("{addr} can be reached from other machines, and no cookie was given: give the cluster's secret")]
+    CookieNeeded {
+        /// Where it would listen.
+        addr: Addr,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Node(StartNodeError),
+}
+
+/// Whether an address has the form `HOST:PORT` with a port that can be dialled. Its host need not be known yet.
+fn check_form(addr: &str) -> Result<(), StartError> {
+    let problem = match addr.rsplit_once(':') {
+        None => "it has no port",
+        Some(("", _)) => "it has no host",
+        Some((_, port)) => match port.parse::<u16>() {
+            Ok(0) => "nobody can be reached at port 0",
+            Ok(_) => return Ok(()),
+            Err(_) => "its port is no number up to 65535",
+        },
+    };
+    Err(StartError::BadAddress { addr: Addr::new(addr), problem: problem.to_owned() })
+}
+
+async fn resolve(addr: &str) -> Result<Vec<SocketAddr>, StartError> {
+    let bad = |problem: String| StartError::BadAddress { addr: Addr::new(addr), problem };
+    let found: Vec<SocketAddr> = tokio::net::lookup_host(addr).await.map_err(|error| bad(error.to_string()))?.collect();
+    if found.is_empty() { Err(bad("its host is unknown".to_owned())) } else { Ok(found) }
+}
+
+fn check_reach(addr: &str, resolved: &[SocketAddr], accept_plaintext: bool, no_cookie: bool) -> Result<(), StartError> {
+    if resolved.iter().all(|addr| addr.ip().to_canonical().is_loopback()) {
+        return Ok(());
+    }
+    let addr = Addr::new(addr);
+    if !accept_plaintext {
+        return Err(StartError::PlaintextRefused { addr });
+    }
+    if no_cookie {
+        return Err(StartError::CookieNeeded { addr });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refusal(builder: NodeBuilder) -> String {
+        builder.start().await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn what_cannot_work_is_refused_with_words() {
+        for (builder, words) in [
+            (Node::builder(""), "a node name must not be empty"),
+            (Node::builder("n1").listen("127.0.0.1"), "give HOST:PORT"),
+            (Node::builder("n1").listen("0.0.0.0:0"), "accept plaintext"),
+            (Node::builder("n1").listen("0.0.0.0:0").accept_plaintext(), "give the cluster's secret"),
+            (Node::builder("n1").listen("0.0.0.0:0").accept_plaintext().cookie("x"), "say at which one"),
+            (Node::builder("n1").join(["somewhere"]), "it has no port"),
+            (Node::builder("n1").join([":7401"]), "it has no host"),
+            (Node::builder("n1").join(["host:seven"]), "no number up to 65535"),
+            (Node::builder("n1").advertise("host:0"), "port 0"),
+        ] {
+            let said = refusal(builder).await;
+            assert!(said.contains(words), "{said:?} lacks {words:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = taken.local_addr().unwrap().to_string();
+        let said = refusal(Node::builder("n1").listen(&addr)).await;
+        assert!(said.contains(&addr) && said.contains("is in use"), "{said}");
+    }
+}
