@@ -149,6 +149,11 @@ impl Effects {
         self.0.push(effect);
     }
 
+    /// Those from the place `begin` on, to be changed.
+    pub(crate) fn since(&mut self, begin: usize) -> impl Iterator<Item = &mut Effect> {
+        self.0.iter_mut().skip(begin)
+    }
+
     /// Takes them out in order; the room stays for the next step.
     pub fn drain(&mut self) -> vec::Drain<'_, Effect> {
         self.0.drain(..)

@@ -1,20 +1,137 @@
-//! A hub: one named group of nodes and its children, as seen by one node.
+//! A hub: one named group of nodes and its children, as seen by one node. Inputs in, effects out.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::config::HubConfig;
-use crate::id::{ChildId, Member, NodeId};
-use crate::message::Phase;
+use crate::calls::Calls;
+use crate::config::{ConfigError, HubConfig, Synchronization};
+use crate::hashing::stable_hash;
+use crate::id::{Boot, ChildId, Member, NodeId, RequestId};
+use crate::input::ChildEvent;
+use crate::message::{HubMessage, Phase};
+use crate::outbox::Outbox;
+use crate::peer::Peer;
+use crate::pull::Pulls;
 use crate::registry::Registry;
+use crate::request::Request;
+use crate::requests::Requests;
+use crate::supervisor::Supervisor;
+use crate::time::Time;
+use crate::view::View;
+use crate::work::Work;
+
+/// What can happen to a hub.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HubInput {
+    /// The time that [`Hub::next_timeout`] named has come.
+    Tick,
+    /// A member of the cluster is up; whether it runs this hub is to be found out.
+    MemberUp(Member),
+    /// A member is down, has left, or has been superseded by a later life.
+    MemberDown(Member),
+    /// A way to a member that is up has opened (again): what was on its way may be lost.
+    Reachable(Member),
+    /// This node's own boot was raised.
+    Raised(Member),
+    /// A message of a member came.
+    Message {
+        /// Whose.
+        from: Member,
+        /// What it says.
+        body: HubMessage,
+    },
+    /// A caller asks for something of this hub.
+    Request {
+        /// The caller's mark.
+        id: RequestId,
+        /// What it asks.
+        request: Request,
+    },
+    /// Something happened to an instance.
+    Child {
+        /// Which.
+        sequence: u64,
+        /// What.
+        event: ChildEvent,
+    },
+    /// This node is to leave: hand over its children.
+    Leave,
+}
 
 /// One named group of nodes and its children, as seen by one node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hub {
-    config: HubConfig,
-    registry: Registry,
+    pub(crate) config: HubConfig,
+    pub(crate) me: Member,
+    /// The boot this life began with: the one in its pids, starts and tokens.
+    pub(crate) minted: Boot,
+    pub(crate) phase: Phase,
+    /// Until when to look for somebody who knows more, while joining.
+    pub(crate) patience: Option<Time>,
+    pub(crate) registry: Registry,
+    pub(crate) view: View,
+    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) outbox: Outbox,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) requests: Requests,
+    pub(crate) calls: Calls,
+    pub(crate) pulls: Pulls,
+    pub(crate) work: Work,
+    /// Who came to and went from the owners since the last redistribution was over.
+    pub(crate) came: Vec<Member>,
+    pub(crate) went: Vec<Member>,
+    /// The number of the last start this node minted.
+    pub(crate) counter: u64,
+    /// The highest token counter seen.
+    pub(crate) token: u64,
+    /// The number of this node's last change of the declared set.
+    pub(crate) op: u64,
+    /// The highest epoch of a stream of this node's.
+    pub(crate) epoch: u32,
+    pub(crate) sync_at: Time,
 }
 
+/// How long a joining node looks for somebody who knows what is declared before it takes itself to be alone.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 impl Hub {
+    /// A hub as the member `me` enters it. With `alone`, nobody else is known or looked for: it takes part at once.
+    ///
+    /// # Errors
+    /// When `config` has a field out of its range.
+    pub fn new(config: HubConfig, me: Member, alone: bool, now: Time) -> Result<Hub, ConfigError> {
+        config.check()?;
+        let minted = me.boot;
+        let Synchronization::PubSub { sync_interval } = config.synchronization;
+        // Members spread their repairs over the interval.
+        let share = stable_hash(me.node.as_str().as_bytes()) % 1_000;
+        let sync_at = now + sync_interval * u32::try_from(share).unwrap_or(0) / 1_000 + sync_interval / 10;
+        Ok(Hub {
+            config,
+            minted,
+            phase: if alone { Phase::Ready } else { Phase::Joining },
+            patience: (!alone).then(|| now + PATIENCE),
+            registry: Registry::new(me.clone(), minted),
+            view: View::new(me.node.clone()),
+            peers: BTreeMap::new(),
+            outbox: Outbox::default(),
+            supervisor: Supervisor::default(),
+            requests: Requests::default(),
+            calls: Calls::default(),
+            pulls: Pulls::default(),
+            work: Work::default(),
+            came: Vec::new(),
+            went: Vec::new(),
+            counter: 0,
+            token: 0,
+            op: 0,
+            epoch: 0,
+            sync_at,
+            me,
+        })
+    }
+
     /// What it was told at its start.
     #[must_use]
     pub fn config(&self) -> &HubConfig {
@@ -30,43 +147,78 @@ impl Hub {
     /// The members of the installed view, this node included, sorted.
     #[must_use]
     pub fn view(&self) -> Vec<Member> {
-        Vec::new()
+        let members = self.view.members().iter();
+        members.map(|(node, (boot, _))| Member { node: node.clone(), boot: *boot }).collect()
     }
 
     /// The hash of the installed view: equal on two nodes exactly if their views are.
     #[must_use]
     pub fn view_hash(&self) -> u64 {
-        0
+        self.view.hash()
     }
 
     /// Whether every member of the view has said that it has installed it, and nothing is left to move, start or stop
     /// here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        true
+        self.view.is_complete() && self.work.is_empty() && self.supervisor.waiting() == 0 && self.pulls.is_idle()
     }
 
     /// How far this node is with the hub.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        Phase::Ready
+        self.phase
     }
 
     /// The node that a child of this name belongs to in the installed view; `None` when nobody can own anything.
     #[must_use]
     pub fn owner(&self, id: &ChildId) -> Option<&NodeId> {
-        let _ = id;
-        None
+        self.view.owner(stable_hash(id.as_str().as_bytes()))
     }
 
-    /// The instances of this node that are starting, running or stopping: child and sequence, sorted by child hash.
+    /// The instances of this node that are starting, running or stopping: child and sequence, oldest first.
     pub fn local(&self) -> impl Iterator<Item = (&ChildId, u64)> {
-        core::iter::empty()
+        self.supervisor.iter().map(|(sequence, local)| (&local.key.id, sequence))
+    }
+
+    /// How many instances this node has.
+    #[must_use]
+    pub fn local_len(&self) -> usize {
+        self.supervisor.len()
     }
 
     /// Requests and calls of this node's callers that are open.
     #[must_use]
     pub fn open_requests(&self) -> usize {
-        0
+        self.requests.len() + self.calls.len()
+    }
+
+    /// Changes sent to other members and not acknowledged yet, in batches.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.peers.values().filter_map(|peer| peer.out.as_ref()).map(crate::stream::Outbound::in_flight).sum()
+    }
+
+    /// When [`HubInput::Tick`] is wanted next; a time that has passed means at once.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Time> {
+        if self.has_work() {
+            return Some(Time::ZERO);
+        }
+        let peers = self.peers.values().filter_map(Peer::deadline).min();
+        let view = self.view.deadline().filter(|_| self.phase != Phase::Joining);
+        [
+            Some(self.sync_at),
+            self.patience,
+            view,
+            peers,
+            self.pulls.deadline(),
+            self.requests.deadline(),
+            self.calls.deadline(),
+            self.supervisor.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

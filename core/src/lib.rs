@@ -5,7 +5,9 @@
 
 extern crate alloc;
 
+mod calls;
 pub mod config;
+mod coordinator;
 pub mod effect;
 pub mod hashing;
 pub mod hook;
@@ -17,14 +19,22 @@ mod input;
 mod membership;
 pub mod message;
 mod node;
+mod outbox;
+mod peer;
+mod pull;
 pub mod registry;
 pub mod request;
+mod requests;
 pub mod spec;
+mod stream;
+mod supervisor;
 mod time;
+mod view;
 pub mod wire;
+mod work;
 
 pub use effect::{Effect, Effects, Lane, StopReason};
-pub use hub::Hub;
+pub use hub::{Hub, HubInput};
 pub use input::{CallKey, ChildEvent, DialFailure, ExitReason, Input, LinkEvent};
 pub use message::Message;
 pub use node::{MemberInfo, MemberState, Node};

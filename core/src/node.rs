@@ -2,14 +2,16 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::mem;
 
-use crate::config::{ConfigError, NodeConfig};
+use crate::config::{ConfigError, HubConfig, NodeConfig, limits};
 use crate::effect::{Effect, Effects, Lane};
-use crate::hub::Hub;
-use crate::id::{Addr, Boot, HubId, Member, NodeId};
+use crate::hub::{Hub, HubInput};
+use crate::id::{Addr, Boot, HubId, Member, NodeId, RequestId};
 use crate::input::Input;
-use crate::membership::{Fact, Membership};
-use crate::message::Message;
+use crate::membership::{Fact, Membership, Route};
+use crate::message::{HubMessage, Message};
+use crate::request::{CallError, Reply, Request, StartError, StopError};
 use crate::time::Time;
 
 /// What a member is to this node.
@@ -42,6 +44,18 @@ pub struct MemberInfo {
 pub struct Node {
     membership: Membership,
     hubs: BTreeMap<HubId, Hub>,
+    /// Whether it looks for others.
+    seeds: bool,
+    leaving: Option<Leaving>,
+    now: Time,
+}
+
+/// A leave under way, or over.
+#[derive(Debug)]
+struct Leaving {
+    callers: Vec<RequestId>,
+    deadline: Time,
+    over: bool,
 }
 
 impl Node {
@@ -52,26 +66,199 @@ impl Node {
     /// When `config` has a field out of its range.
     pub fn new(config: NodeConfig, boot: Boot, seed: u64) -> Result<Node, ConfigError> {
         config.check()?;
-        Ok(Node { membership: Membership::new(&config, boot, seed), hubs: BTreeMap::new() })
+        Ok(Node {
+            membership: Membership::new(&config, boot, seed),
+            hubs: BTreeMap::new(),
+            seeds: !config.join.is_empty(),
+            leaving: None,
+            now: Time::ZERO,
+        })
     }
 
     /// Takes one input and appends what is to be done. Total: any input is fine in any state.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
-        let mut facts = Vec::new();
+        self.now = self.now.max(now);
+        let begin = effects.len();
         match input {
-            Input::Tick => self.membership.tick(now, &mut facts),
-            Input::Link(event) => self.membership.link(now, event, &mut facts),
-            Input::Message { from, message } => {
-                self.membership.heard(now, &from);
-                match message {
-                    Message::Swim(bytes) => self.membership.swim(now, &from, &bytes, &mut facts),
-                    Message::Refused { member } => self.membership.refused(now, &from, &member, &mut facts),
-                    Message::RelayFailed { to } => self.membership.relay_failed(now, &from, &to),
-                    _ => {}
+            Input::Tick => self.tick(effects),
+            Input::Link(event) => {
+                self.with_membership(effects, |membership, now, facts| membership.link(now, event, facts))
+            }
+            Input::Message { from, message } => self.message(from, message, effects),
+            Input::Frame { from, bytes } => self.frame(from, &bytes, effects),
+            Input::Request { id, request } => self.request(id, request, effects),
+            Input::Child { hub, sequence, event } => self.hub_input(&hub, HubInput::Child { sequence, event }, effects),
+        }
+        self.check_left(effects);
+        self.route(effects, begin);
+    }
+
+    fn tick(&mut self, effects: &mut Effects) {
+        if self.membership.next_timeout().is_some_and(|at| at <= self.now) {
+            self.with_membership(effects, |membership, now, facts| membership.tick(now, facts));
+        }
+        let now = self.now;
+        for hub in self.hubs.values_mut().filter(|hub| hub.next_timeout().is_some_and(|at| at <= now)) {
+            hub.handle(now, HubInput::Tick, effects);
+        }
+    }
+
+    fn frame(&mut self, from: Member, bytes: &[u8], effects: &mut Effects) {
+        match crate::wire::decode(bytes) {
+            Ok(message) => self.message(from, message, effects),
+            Err(error) => {
+                let reason = smol_str::format_smolstr!("bad frame: {error}");
+                effects.push(Effect::Hangup { member: from, reason });
+            }
+        }
+    }
+
+    fn message(&mut self, from: Member, message: Message, effects: &mut Effects) {
+        self.membership.heard(self.now, &from);
+        match message {
+            Message::Keepalive => {}
+            Message::Swim(bytes) => {
+                self.with_membership(effects, |membership, now, facts| membership.swim(now, &from, &bytes, facts));
+            }
+            Message::Refused { member } => {
+                self.with_membership(effects, |membership, now, facts| membership.refused(now, &from, &member, facts));
+            }
+            Message::Hub { hub, body } => self.hub_input(&hub, HubInput::Message { from, body }, effects),
+            Message::Relay { to, hub, body } => self.relay(from, to, hub, body, effects),
+            // One hop only, and only through a member: further origins cannot be told from forgeries.
+            Message::Relayed { origin, hub, body } if self.membership.is_up(&from) && origin != *self.member() => {
+                self.hub_input(&hub, HubInput::Message { from: origin, body }, effects);
+            }
+            Message::Relayed { .. } => {}
+            Message::RelayFailed { to } => self.membership.relay_failed(self.now, &from, &to),
+        }
+    }
+
+    /// Passes a message on between two members that have no link to each other.
+    fn relay(&mut self, from: Member, to: Member, hub: HubId, body: HubMessage, effects: &mut Effects) {
+        if to == *self.member() {
+            return self.hub_input(&hub, HubInput::Message { from, body }, effects);
+        }
+        let (to, message) = match self.membership.route(&to) {
+            Route::Direct => (to, Message::Relayed { origin: from, hub, body }),
+            Route::Via(_) | Route::Nowhere => (from, Message::RelayFailed { to }),
+        };
+        effects.push(Effect::Send { to, lane: Lane::Bulk, message });
+    }
+
+    /// Hub messages to members without a link go through another member.
+    fn route(&self, effects: &mut Effects, begin: usize) {
+        for effect in effects.since(begin) {
+            let Effect::Send { to, message, .. } = effect else { continue };
+            if !matches!(message, Message::Hub { .. }) {
+                continue;
+            }
+            if let Route::Via(relay) = self.membership.route(to) {
+                let target = mem::replace(to, relay);
+                if let Message::Hub { hub, body } = mem::replace(message, Message::Keepalive) {
+                    *message = Message::Relay { to: target, hub, body };
                 }
             }
-            _ => {}
         }
+    }
+
+    fn request(&mut self, id: RequestId, request: Request, effects: &mut Effects) {
+        let hub = match &request {
+            Request::OpenHub(_) => None,
+            Request::Leave { .. } => None,
+            Request::Start { hub, .. }
+            | Request::Stop { hub, .. }
+            | Request::Call { hub, .. }
+            | Request::Cast { hub, .. } => Some(hub.clone()),
+        };
+        match (hub, request) {
+            (_, Request::OpenHub(config)) => {
+                let opened = self.open_hub(config, effects);
+                effects.push(Effect::Reply { id, reply: Reply::Opened(opened) });
+            }
+            (_, Request::Leave { deadline }) => self.leave(id, self.now + deadline, effects),
+            (Some(hub), request) if self.hubs.contains_key(&hub) => {
+                self.hub_input(&hub, HubInput::Request { id, request }, effects);
+            }
+            (Some(hub), Request::Start { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Start(Err(StartError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::Stop { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Stop(Err(StopError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::Call { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Call(Err(CallError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::Cast { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Cast(Err(CallError::UnknownHub(hub))) });
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn open_hub(&mut self, config: HubConfig, effects: &mut Effects) -> Result<(), ConfigError> {
+        let id = config.id.clone();
+        if self.hubs.contains_key(&id) {
+            return Err(ConfigError::new("id", id, "this node takes part in that hub already: choose another name"));
+        }
+        if self.hubs.len() >= limits::HUBS {
+            return Err(ConfigError::new("id", id, "this node takes part in too many hubs already"));
+        }
+        let me = self.member().clone();
+        let others: Vec<Member> = self
+            .members()
+            .into_iter()
+            .map(|info| info.member)
+            .filter(|member| *member != me && self.membership.is_up(member))
+            .collect();
+        let mut hub = Hub::new(config, me, others.is_empty() && !self.seeds, self.now)?;
+        hub.handle(self.now, HubInput::Tick, effects);
+        for member in others {
+            hub.handle(self.now, HubInput::MemberUp(member), effects);
+        }
+        self.hubs.insert(id, hub);
+        Ok(())
+    }
+
+    fn leave(&mut self, id: RequestId, deadline: Time, effects: &mut Effects) {
+        let leaving = self.leaving.get_or_insert(Leaving { callers: Vec::new(), deadline, over: false });
+        leaving.callers.push(id);
+        leaving.deadline = leaving.deadline.min(deadline);
+        self.to_hubs(&HubInput::Leave, effects);
+    }
+
+    /// Once no hub has anything left here, or the deadline has passed, the others are told goodbye.
+    fn check_left(&mut self, effects: &mut Effects) {
+        let Some(leaving) = &mut self.leaving else { return };
+        if leaving.over && leaving.callers.is_empty() {
+            return;
+        }
+        if leaving.over || leaving.deadline <= self.now || self.hubs.values().all(Hub::has_left) {
+            let left = self.hubs.values().map(|hub| hub.local_len() as u64).sum();
+            for id in mem::take(&mut leaving.callers) {
+                effects.push(Effect::Reply { id, reply: Reply::Left(left) });
+            }
+            if !mem::replace(&mut leaving.over, true) {
+                self.with_membership(effects, |membership, now, facts| membership.leave(now, facts));
+            }
+        }
+    }
+
+    fn hub_input(&mut self, hub: &HubId, input: HubInput, effects: &mut Effects) {
+        if let Some(hub) = self.hubs.get_mut(hub) {
+            hub.handle(self.now, input, effects);
+        }
+    }
+
+    fn to_hubs(&mut self, input: &HubInput, effects: &mut Effects) {
+        for hub in self.hubs.values_mut() {
+            hub.handle(self.now, input.clone(), effects);
+        }
+    }
+
+    fn with_membership(&mut self, effects: &mut Effects, act: impl FnOnce(&mut Membership, Time, &mut Vec<Fact>)) {
+        let mut facts = Vec::new();
+        act(&mut self.membership, self.now, &mut facts);
         for fact in facts {
             self.membership_fact(fact, effects);
         }
@@ -84,15 +271,20 @@ impl Node {
             Fact::Dial { addr } => effects.push(Effect::Dial { addr }),
             Fact::Hangup { member, reason } => effects.push(Effect::Hangup { member, reason }),
             Fact::Changed => effects.push(Effect::ViewChanged { hub: None }),
-            // For the hubs.
-            Fact::Up(_) | Fact::Down(_) | Fact::Left(_) | Fact::Raised(_) | Fact::LinkUp(_) | Fact::LinkDown(_) => {}
+            Fact::Up(member) => self.to_hubs(&HubInput::MemberUp(member), effects),
+            Fact::Down(member) | Fact::Left(member) => self.to_hubs(&HubInput::MemberDown(member), effects),
+            Fact::Raised(_) => self.to_hubs(&HubInput::Raised(self.member().clone()), effects),
+            Fact::LinkUp(member) => self.to_hubs(&HubInput::Reachable(member), effects),
+            Fact::LinkDown(_) => {}
         }
     }
 
     /// When [`Input::Tick`] is wanted next; a time that has passed means at once.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        self.membership.next_timeout()
+        let hubs = self.hubs.values().filter_map(Hub::next_timeout).min();
+        let leaving = self.leaving.as_ref().filter(|leaving| !leaving.over).map(|leaving| leaving.deadline);
+        [self.membership.next_timeout(), hubs, leaving].into_iter().flatten().min()
     }
 
     /// Itself, in its present life.

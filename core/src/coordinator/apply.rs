@@ -1,0 +1,202 @@
+//! What other members have changed.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::hook::HookEvent;
+use crate::hub::Hub;
+use crate::id::{ChildId, Member, NodeId};
+use crate::message::{Batch, RowState, Snapshot, WireDot, WireRow};
+use crate::registry::{Declared, Dot, HostIx, Key, Row};
+use crate::request::ChildFailure;
+use crate::requests::Outcome;
+use crate::spec::ChildSpec;
+
+impl Hub {
+    pub(super) fn apply(&mut self, step: &mut Step<'_>, from: &NodeId, batch: &Batch) {
+        let origins = self.origins(&batch.origins);
+        for start in &batch.starts {
+            if let Some(dot) = resolve(&origins, start.dot) {
+                self.declare(step, &Key::new(&start.spec.id), dot, start.spec.clone());
+            }
+        }
+        for stop in &batch.stops {
+            let key = Key::new(&stop.id);
+            for dot in stop.dots.iter().filter_map(|dot| resolve(&origins, *dot)) {
+                self.undeclare(step, &key, dot);
+            }
+        }
+        if let Some(host) = self.peers.get(from).and_then(|peer| peer.inb.host()) {
+            for row in &batch.rows {
+                if let Some(dot) = resolve(&origins, row.dot) {
+                    self.row_told(step, from, host, dot, row);
+                }
+            }
+            for gone in &batch.gone {
+                self.row_gone(step, from, &Key::new(&gone.id), Some(gone.sequence));
+            }
+        }
+        for failure in &batch.failures {
+            if let Some(dot) = resolve(&origins, failure.dot) {
+                self.start_failed_there(step, from, &failure.id, dot, failure.reason.clone());
+            }
+        }
+        self.apply_marks(step, from, batch);
+    }
+
+    fn apply_marks(&mut self, step: &mut Step<'_>, from: &NodeId, batch: &Batch) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if batch.snapshot == Snapshot::Last
+            && let Some(replaced) = peer.inb.listed()
+        {
+            let member = peer.member.clone();
+            self.retire(replaced, &member);
+        }
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if batch.installed.is_some() {
+            peer.inb.installed = batch.installed;
+        }
+        if batch.phase.is_some() && batch.phase != peer.phase {
+            peer.phase = batch.phase;
+            self.refresh_view(step);
+        }
+    }
+
+    /// The registry's indices of a message's table of origins.
+    pub(super) fn origins(&mut self, members: &[Member]) -> Vec<Option<u32>> {
+        members.iter().map(|member| self.registry.origin(member)).collect()
+    }
+
+    /// A start was heard of, from a user here or from anybody who knew.
+    pub(super) fn declare(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
+        if self.registry.declare(key, dot, spec) == Declared::Known {
+            return;
+        }
+        if self.is_mine(dot) && dot.counter < 1 << 48 {
+            // A start of ours that we forgot (no disk, and a boot given twice): never mint it again.
+            self.counter = self.counter.max(dot.counter);
+        }
+        let losers: Vec<Dot> = match self.registry.record(key) {
+            Some(record) if record.starts().len() > 1 => record.starts()[1..].iter().map(|start| start.dot).collect(),
+            _ => Vec::new(),
+        };
+        for loser in losers {
+            self.resolve(loser, || Outcome::Failed(None, ChildFailure::Superseded));
+        }
+        self.changed(step, &key.id);
+        self.reconcile(step, key);
+    }
+
+    /// A stop was heard of that has observed this start.
+    pub(super) fn undeclare(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot) {
+        if !self.registry.remove(key, dot) {
+            return;
+        }
+        self.resolve(dot, || Outcome::Failed(None, ChildFailure::Stopped));
+        if !self.registry.record(key).is_some_and(|record| record.is_declared()) {
+            self.supervisor.forget(key);
+            self.refuse_waiting(step, key);
+        }
+        self.changed(step, &key.id);
+        self.reconcile(step, key);
+    }
+
+    /// Tells the request that waits for a start of this node's what became of it.
+    pub(super) fn resolve(&mut self, dot: Dot, outcome: impl FnOnce() -> Outcome) -> bool {
+        self.is_mine(dot)
+            && self.requests.is_awaited(dot.counter)
+            && self.requests.resolve_start(dot.counter, outcome())
+    }
+
+    pub(super) fn is_mine(&self, dot: Dot) -> bool {
+        let origin = self.registry.origin_of(dot);
+        origin.node == self.me.node && origin.boot == self.minted
+    }
+
+    fn row_told(&mut self, step: &mut Step<'_>, from: &NodeId, host: HostIx, dot: Dot, told: &WireRow) {
+        let key = Key::new(&told.id);
+        let row = Row {
+            host,
+            lineage: told.lineage,
+            sequence: told.sequence,
+            token: told.token,
+            dot,
+            role: told.role,
+            state: told.state,
+            published: true,
+        };
+        self.token = self.token.max(row.token.min(1 << 48));
+        let older = self.peers.get(from).and_then(|peer| peer.inb.rows).filter(|older| *older != host);
+        let replaced = older.and_then(|older| self.registry.take_row(&key, older, None));
+        let before = self.registry.put_row(&key, row.clone()).or(replaced);
+        let was_up = before.as_ref().is_some_and(|before| before.state == RowState::Running);
+        if let Some(before) = before.filter(|before| before.sequence != row.sequence) {
+            self.claim_gone(step, &key, &before, true);
+        } else if was_up && row.state == RowState::Running {
+            return;
+        }
+        if row.state == RowState::Running {
+            self.child_is_up(step, &key, &row);
+        } else if was_up {
+            self.changed(step, &key.id);
+        }
+        if self.registry.record(&key).is_some_and(|record| record.mine().is_some()) {
+            self.reconcile(step, &key);
+        }
+    }
+
+    /// A copy serves, here or there.
+    pub(super) fn child_is_up(&mut self, step: &mut Step<'_>, key: &Key, row: &Row) {
+        let pid = self.registry.pid(row);
+        self.changed(step, &key.id);
+        self.hook(step, HookEvent::ChildRegistered { id: key.id.clone(), pid: pid.clone() });
+        self.resolve(row.dot, || Outcome::Started(pid));
+        self.retry_waiting(step, key);
+    }
+
+    fn row_gone(&mut self, step: &mut Step<'_>, from: &NodeId, key: &Key, sequence: Option<u64>) {
+        let Some(peer) = self.peers.get(from) else { return };
+        let hosts = [peer.inb.staged, peer.inb.rows];
+        for host in hosts.into_iter().flatten() {
+            if let Some(row) = self.registry.take_row(key, host, sequence) {
+                self.claim_gone(step, key, &row, true);
+            }
+        }
+        self.reconcile(step, key);
+    }
+
+    /// A host's claim is no more: because the host said so (`confirmed`), or because it is gone itself.
+    pub(super) fn claim_gone(&mut self, step: &mut Step<'_>, key: &Key, row: &Row, confirmed: bool) {
+        if row.state == RowState::Running {
+            let pid = self.registry.pid(row);
+            self.changed(step, &key.id);
+            self.hook(step, HookEvent::ChildUnregistered { id: key.id.clone(), pid });
+        }
+        self.note_stopped(key, row, confirmed);
+    }
+
+    /// Whatever was declared first by a member that failed to start it: its request is told, and unless the user only
+    /// waits no longer, the child is not declared any more.
+    fn start_failed_there(
+        &mut self,
+        step: &mut Step<'_>,
+        from: &NodeId,
+        id: &ChildId,
+        dot: Dot,
+        reason: smol_str::SmolStr,
+    ) {
+        let failure = Outcome::Failed(Some(from.clone()), ChildFailure::StartFailed(super::bounded(reason)));
+        if self.resolve(dot, || failure) {
+            self.retract(step, &Key::new(id), &[dot]);
+        }
+    }
+}
+
+/// A dot of a message in the registry's terms; `None` for one that names no origin of its table.
+pub(super) fn resolve(origins: &[Option<u32>], dot: WireDot) -> Option<Dot> {
+    // Counters begin at 1, and one beyond any that can have been minted is a forgery.
+    let plausible = dot.counter > 0 && dot.counter < 1 << 48;
+    let origin = *origins.get(usize::from(dot.origin))?;
+    plausible.then_some(Dot { origin: origin?, counter: dot.counter })
+}

@@ -1,0 +1,113 @@
+//! An instance of this node has come up, failed to, ended, or answered.
+
+use smol_str::SmolStr;
+
+use super::Step;
+use crate::effect::StopReason;
+use crate::hook::HookEvent;
+use crate::hub::Hub;
+use crate::input::{ChildEvent, ExitReason};
+use crate::message::RowState;
+use crate::registry::{Dot, Key, ME, Row};
+use crate::request::ChildFailure;
+use crate::requests::Outcome;
+use crate::spec::Restart;
+use crate::supervisor::Local;
+
+impl Hub {
+    pub(super) fn child(&mut self, step: &mut Step<'_>, sequence: u64, event: ChildEvent) {
+        match event {
+            ChildEvent::Started => self.child_started(step, sequence),
+            ChildEvent::StartFailed { reason } => self.child_start_failed(step, sequence, super::bounded(reason)),
+            ChildEvent::Exited { reason } => self.child_exited(step, sequence, &reason),
+            ChildEvent::Replied { call, reply } => self.child_replied(step, sequence, call, reply),
+        }
+    }
+
+    fn child_started(&mut self, step: &mut Step<'_>, sequence: u64) {
+        self.supervisor.started(sequence);
+        let Some(local) = self.supervisor.get(sequence).filter(|local| local.stop.is_none()) else { return };
+        let key = local.key.clone();
+        self.registry.edit_mine(&key, |row| {
+            row.state = RowState::Running;
+            row.published = true;
+        });
+        let Some(row) = self.registry.record(&key).and_then(|record| record.mine()).cloned() else { return };
+        self.outbox.row(&self.registry, &key.id, &row);
+        let pid = self.registry.pid(&row);
+        let children = alloc::vec![(key.id.clone(), Some(pid.clone()), None)];
+        self.hook(step, HookEvent::PostChildrenStart { children });
+        self.child_is_up(step, &key, &row);
+        if self.supervisor.is_restart(&key) {
+            self.hook(step, HookEvent::ChildPidUpdated { id: key.id.clone(), pid });
+        }
+    }
+
+    fn child_start_failed(&mut self, step: &mut Step<'_>, sequence: u64, reason: SmolStr) {
+        let Some((local, row)) = self.end_instance(step, sequence) else { return };
+        let key = local.key;
+        let children = alloc::vec![(key.id.clone(), None, Some(reason.clone()))];
+        self.hook(step, HookEvent::PostChildrenStart { children });
+        if local.stop.is_some() {
+            return self.reconcile(step, &key);
+        }
+        let failure = ChildFailure::StartFailed(reason.clone());
+        self.hook(step, HookEvent::ChildStartFailed { id: key.id.clone(), reason: failure.clone() });
+        self.plan_restart(step, &key);
+        let node = self.me.node.clone();
+        if self.resolve(row.dot, || Outcome::Failed(Some(node), failure)) {
+            self.retract(step, &key, &[row.dot]);
+        } else {
+            self.outbox.failure(&self.registry, &key.id, row.dot, reason);
+            self.reconcile(step, &key);
+        }
+    }
+
+    fn child_exited(&mut self, step: &mut Step<'_>, sequence: u64, reason: &ExitReason) {
+        let Some((local, row)) = self.end_instance(step, sequence) else { return };
+        let key = local.key;
+        match local.stop {
+            Some(StopReason::Moved) => {
+                if let Some(owner) = self.view.owner(key.hash) {
+                    step.moved.push((owner.clone(), key.id.clone()));
+                }
+            }
+            Some(_) => {}
+            None if self.is_over(&key, row.dot, reason) => return self.retract(step, &key, &[row.dot]),
+            None => self.plan_restart(step, &key),
+        }
+        self.reconcile(step, &key);
+    }
+
+    /// Takes an instance that has ended out of all tables.
+    fn end_instance(&mut self, step: &mut Step<'_>, sequence: u64) -> Option<(Local, Row)> {
+        let local = self.supervisor.remove(sequence)?;
+        self.answer_orphans(step, sequence, &local.key);
+        let row = self.registry.take_row(&local.key, ME, Some(sequence))?;
+        if row.published {
+            self.outbox.gone(&local.key.id, sequence);
+        }
+        self.claim_gone(step, &local.key, &row, true);
+        Some((local, row))
+    }
+
+    /// Whether an instance that ended by itself ends its child with it.
+    fn is_over(&self, key: &Key, dot: Dot, reason: &ExitReason) -> bool {
+        let starts = self.registry.record(key).map_or(&[][..], |record| record.starts());
+        let Some(start) = starts.iter().find(|start| start.dot == dot) else { return false };
+        match start.spec.restart {
+            Restart::Permanent => false,
+            Restart::Transient => matches!(reason, ExitReason::Normal | ExitReason::Shutdown),
+            Restart::Temporary => true,
+        }
+    }
+
+    fn plan_restart(&mut self, step: &mut Step<'_>, key: &Key) {
+        let config = &self.config;
+        let plan =
+            self.supervisor.plan(key, step.now, config.max_restarts, config.restart_window, config.restart_backoff);
+        if plan.intense {
+            self.hook(step, HookEvent::RestartIntensityReached { id: key.id.clone() });
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Two members find out that they speak for the same hub, and where their streams stand.
+
+use super::Step;
+use crate::hook::HookEvent;
+use crate::hub::Hub;
+use crate::id::NodeId;
+use crate::message::{Hello, HubMessage, Phase};
+
+impl Hub {
+    pub(super) fn say_hello(&mut self, step: &mut Step<'_>, to: &NodeId, answer: bool) {
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        peer.hello_said(step.now);
+        let (member, position) = (peer.member.clone(), peer.inb.position());
+        let hello = Hello {
+            config: self.config.digest(),
+            fields: self.config.fields(),
+            phase: self.phase,
+            minted: self.minted,
+            position,
+            answer,
+        };
+        self.send(step, &member, HubMessage::Hello(hello));
+    }
+
+    pub(super) fn hello(&mut self, step: &mut Step<'_>, from: &NodeId, hello: Hello) {
+        if hello.config != self.config.digest() {
+            return self.refuse(step, from, &hello);
+        }
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.phase = Some(hello.phase);
+        peer.minted = hello.minted;
+        let resumed = match (&mut peer.out, hello.position) {
+            (Some(out), Some((epoch, expected))) => out.resume(epoch, expected, step.now),
+            _ => false,
+        };
+        if hello.answer {
+            self.say_hello(step, from, false);
+        }
+        if resumed {
+            self.resend(step, from);
+        } else {
+            self.begin_epoch(step, from, hello.position.map_or(0, |(epoch, _)| epoch));
+        }
+        self.pulls.want(from);
+        self.refresh_view(step);
+    }
+
+    /// It runs this hub with another configuration: it stays out of the view, and the user is told which fields.
+    fn refuse(&mut self, step: &mut Step<'_>, from: &NodeId, hello: &Hello) {
+        let ours = self.config.fields();
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if peer.is_accepted() {
+            let (rows, member) = (peer.reset(step.now), peer.member.clone());
+            self.forget_rows(&rows, &member);
+            self.refresh_view(step);
+        }
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if core::mem::replace(&mut peer.mismatch, true) {
+            return;
+        }
+        let differing = ours
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let theirs = hello.fields.iter().find(|(other, _)| *other == name)?.1.clone();
+                (theirs != value).then_some((name, value, theirs))
+            })
+            .collect();
+        let node = peer.member.clone();
+        self.hook(step, HookEvent::ConfigMismatch { node, fields: differing });
+        self.say_hello(step, from, false);
+    }
+
+    /// While joining: takes part as soon as it knows what is declared, or knows that nobody can tell it.
+    pub(super) fn join(&mut self, step: &mut Step<'_>) {
+        if self.phase != Phase::Joining {
+            return;
+        }
+        let accepted = || self.peers.values().filter(|peer| peer.is_accepted());
+        let knowing = accepted().any(|peer| peer.takes_part());
+        let informed = if knowing {
+            accepted().any(|peer| peer.compared && peer.takes_part())
+        } else {
+            accepted().count() > 0 && accepted().all(|peer| peer.compared)
+        };
+        let alone = self.patience.is_none_or(|until| until <= step.now) && accepted().count() == 0;
+        if informed || alone {
+            self.phase = Phase::Ready;
+            self.patience = None;
+            self.outbox.phase(Phase::Ready);
+            self.refresh_view(step);
+        } else if self.patience.is_some_and(|until| until <= step.now) {
+            // Somebody is there who has yet to answer; comparing goes on.
+            self.patience = None;
+        }
+    }
+}

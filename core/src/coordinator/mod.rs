@@ -1,0 +1,138 @@
+//! What happens: one file an event, and the only place that turns facts into effects.
+//!
+//! Every flow reads from top to bottom and calls another only as its last act, or one of the named common parts:
+//! `refresh_view`, `reconcile`, `declare`, `undeclare`.
+
+mod apply;
+mod call;
+mod child;
+mod hello;
+mod leave;
+mod member;
+mod pull;
+mod reconcile;
+mod start;
+mod stop;
+mod stream;
+mod tick;
+mod view;
+
+use alloc::vec::Vec;
+
+use smol_str::SmolStr;
+
+use crate::effect::{Effect, Effects, Lane};
+use crate::hook::HookEvent;
+use crate::hub::{Hub, HubInput};
+use crate::id::{ChildId, Member, NodeId};
+use crate::message::{HubMessage, Message};
+use crate::request::Request;
+use crate::time::Time;
+
+/// One step of a hub: when it is, and what it leads to.
+pub(crate) struct Step<'a> {
+    pub(crate) now: Time,
+    pub(crate) fx: &'a mut Effects,
+    /// Instances to be started, gathered so that they are announced as one batch.
+    starting: Vec<Effect>,
+    /// Children of this node that have ended so that another node can start them.
+    moved: Vec<(NodeId, ChildId)>,
+}
+
+impl Hub {
+    /// Takes one input and appends what is to be done. Total: any input is fine in any state.
+    pub fn handle(&mut self, now: Time, input: HubInput, effects: &mut Effects) {
+        let step = &mut Step { now, fx: effects, starting: Vec::new(), moved: Vec::new() };
+        match input {
+            HubInput::Tick => self.tick(step),
+            HubInput::MemberUp(member) => self.member_up(step, member),
+            HubInput::MemberDown(member) => self.member_down(step, &member),
+            HubInput::Reachable(member) => self.reachable(step, &member),
+            HubInput::Raised(me) => self.raised(step, me),
+            HubInput::Message { from, body } => self.message(step, from, body),
+            HubInput::Request { id, request } => match request {
+                Request::Start { children, options, .. } => self.start(step, id, children, options),
+                Request::Stop { ids, options, .. } => self.stop(step, id, ids, options),
+                Request::Call { to, payload, timeout, .. } => self.call(step, id, to, payload, timeout),
+                Request::Cast { to, payload, .. } => self.cast(step, id, to, payload),
+                // A node's own affairs; its hubs hear of them in other words.
+                Request::OpenHub(_) | Request::Leave { .. } => {}
+            },
+            HubInput::Child { sequence, event } => self.child(step, sequence, event),
+            HubInput::Leave => self.leave(step),
+        }
+        self.finish(step);
+    }
+
+    /// What every step ends with: a slice of the waiting work, and whatever this step has made ready.
+    fn finish(&mut self, step: &mut Step<'_>) {
+        self.join(step);
+        self.request_slice(step);
+        self.work_slice(step);
+        self.complete_view(step);
+        self.answer_requests(step);
+        self.announce_starts(step);
+        self.announce_moves(step);
+        self.flush(step);
+        self.begin_pull(step);
+    }
+
+    /// Whether the next slice can be taken at once.
+    pub(crate) fn has_work(&self) -> bool {
+        let waiting = !self.work.is_empty() || self.has_requests_to_look_at();
+        (waiting && !self.is_congested()) || self.has_rows_to_list()
+    }
+
+    fn message(&mut self, step: &mut Step<'_>, from: Member, body: HubMessage) {
+        // A message of another life of that name, or of nobody we know to be up, is no message.
+        if self.peers.get(&from.node).is_none_or(|peer| peer.member != from) {
+            return;
+        }
+        match body {
+            HubMessage::Hello(hello) => self.hello(step, &from.node, hello),
+            _ if !self.peers.get(&from.node).is_some_and(crate::peer::Peer::is_accepted) => (),
+            HubMessage::Batch { epoch, number, batch } => self.batch(step, &from.node, epoch, number, &batch),
+            HubMessage::BatchAck { epoch, number } => self.batch_ack(step, &from.node, epoch, number),
+            HubMessage::Resync { epoch } => self.begin_epoch(step, &from.node, epoch),
+            HubMessage::Pull { round, root } => self.pull_asked(step, &from, round, root),
+            HubMessage::Same { round, context } => self.pull_same(step, &from, round, &context),
+            HubMessage::Digests { round, context, buckets } => {
+                self.pull_digests(step, &from, round, &context, &buckets);
+            }
+            HubMessage::PullRange { round, from: first, to, context } => {
+                self.pull_range_asked(step, &from, round, (first, to), &context);
+            }
+            HubMessage::Listing { round, from: first, to, context, origins, dots, entries } => {
+                let listing = pull::Listing { range: (first, to), context, origins, dots, entries };
+                self.pull_listing(step, &from, round, listing);
+            }
+            HubMessage::Call { number, id, sequence, reply, payload } => {
+                self.call_arrived(step, &from, number, &id, sequence, reply, payload);
+            }
+            HubMessage::CallReply { number, reply } => self.call_answered(step, &from, number, reply),
+        }
+    }
+
+    fn send(&self, step: &mut Step<'_>, to: &Member, body: HubMessage) {
+        let message = Message::Hub { hub: self.config.id.clone(), body };
+        step.fx.push(Effect::Send { to: to.clone(), lane: Lane::Bulk, message });
+    }
+
+    fn hook(&self, step: &mut Step<'_>, event: HookEvent) {
+        step.fx.push(Effect::Hook { hub: self.config.id.clone(), event });
+    }
+
+    fn changed(&self, step: &mut Step<'_>, id: &ChildId) {
+        step.fx.push(Effect::RegistryChanged { hub: self.config.id.clone(), id: id.clone() });
+    }
+}
+
+/// A reason of bounded length, so that a child's words cannot outgrow a frame.
+fn bounded(reason: SmolStr) -> SmolStr {
+    const MOST: usize = 1_024;
+    if reason.len() <= MOST {
+        return reason;
+    }
+    let end = (0..=MOST).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+    SmolStr::new(&reason[..end])
+}

@@ -1,0 +1,208 @@
+//! What should run here against what does: the one place where instances are started and told to end.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::config::limits;
+use crate::effect::{Effect, StopReason};
+use crate::hook::HookEvent;
+use crate::hub::Hub;
+use crate::message::RowState;
+use crate::registry::{Dot, HostIx, Key, ME, Row};
+use crate::spec::{ChildSpec, Role};
+use crate::work::{Job, Pass};
+
+impl Hub {
+    /// Looks at a bounded number of the children that wait to be looked at.
+    pub(super) fn work_slice(&mut self, step: &mut Step<'_>) {
+        if self.work.is_empty() || self.is_congested() {
+            return;
+        }
+        let mut left = limits::SLICE;
+        while left > 0 {
+            let Some(pass) = self.work.next_pass() else { return };
+            left = left.saturating_sub(match pass.job {
+                Job::Reconcile => self.reconcile_pass(step, pass, left),
+                Job::Sweep(host) => self.sweep_pass(step, pass, host, left),
+            });
+        }
+    }
+
+    fn reconcile_pass(&mut self, step: &mut Step<'_>, pass: Pass, most: usize) -> usize {
+        let mine = |record: &crate::registry::Record| record.mine().is_some();
+        let keys: Vec<(Key, bool)> = self
+            .registry
+            .range(&pass.from, pass.to)
+            .take(most)
+            .map(|(key, record)| (key.clone(), mine(record) || self.view.is_mine(key.hash)))
+            .collect();
+        let looked = keys.len();
+        if looked == most
+            && let Some((last, _)) = keys.last()
+        {
+            self.work.resume(pass, last.clone());
+        }
+        for (key, _) in keys.iter().filter(|(_, concerns_us)| *concerns_us) {
+            self.reconcile(step, key);
+        }
+        looked.max(1)
+    }
+
+    /// Takes the rows of hosts that are gone out of a range.
+    fn sweep_pass(&mut self, step: &mut Step<'_>, pass: Pass, host: HostIx, most: usize) -> usize {
+        if self.registry.is_visible(host) || self.registry.rows_of(host) == 0 {
+            self.work.swept(host);
+            return 1;
+        }
+        let (rows, resume) = self.registry.retired_rows(&pass.from, pass.to, most);
+        let looked = if resume.is_some() { most } else { rows.len().max(1) };
+        if let Some(key) = resume {
+            self.work.resume(pass, key);
+        }
+        for (key, row) in rows {
+            // A member that is still here has left the row out of a newer listing.
+            let confirmed = self.view.has(&self.registry.host(row.host).member);
+            self.registry.take_row(&key, row.host, None);
+            self.claim_gone(step, &key, &row, confirmed);
+            self.reconcile(step, &key);
+        }
+        looked
+    }
+
+    /// Starts a child that should run here and does not, or ends one that does and should not.
+    pub(super) fn reconcile(&mut self, step: &mut Step<'_>, key: &Key) {
+        let Some(record) = self.registry.record(key) else { return };
+        let winner = record.winner().map(|start| start.dot);
+        match (record.mine(), winner) {
+            (None, None) => {}
+            (None, Some(_)) => self.start_if_owner(step, key),
+            (Some(row), None) => {
+                let sequence = row.sequence;
+                self.stop_instance(step, key, sequence, StopReason::Stopped);
+            }
+            (Some(row), Some(winner)) if row.dot != winner => {
+                let (sequence, superseded) = (row.sequence, record.has(row.dot));
+                let why = if superseded { StopReason::Superseded } else { StopReason::Stopped };
+                self.stop_instance(step, key, sequence, why);
+            }
+            (Some(row), Some(_)) if self.view.is_complete() && !self.view.is_mine(key.hash) => {
+                let sequence = row.sequence;
+                let why = self.why_not_here(key);
+                self.stop_instance(step, key, sequence, why);
+            }
+            (Some(_), Some(_)) => {}
+        }
+    }
+
+    /// A copy runs here that belongs elsewhere: it moves, or is one too many, or nobody is left to take it.
+    fn why_not_here(&self, key: &Key) -> StopReason {
+        let Some(owner) = self.view.owner(key.hash) else { return StopReason::Leaving };
+        let rows = self.registry.record(key).map_or(&[][..], |record| record.rows());
+        let theirs =
+            |row: &Row| self.registry.is_visible(row.host) && self.registry.host(row.host).member.node == *owner;
+        if rows.iter().any(theirs) { StopReason::Superseded } else { StopReason::Moved }
+    }
+
+    fn start_if_owner(&mut self, step: &mut Step<'_>, key: &Key) {
+        if !self.view.may_start(key.hash) || self.supervisor.is_held(key) {
+            return;
+        }
+        let Some(record) = self.registry.record(key) else { return };
+        let Some(start) = record.winner() else { return };
+        if record.claimed_by_other(&self.registry).is_some() {
+            return;
+        }
+        let (dot, spec) = (start.dot, start.spec.clone());
+        self.start_instance(step, key, dot, spec);
+    }
+
+    fn start_instance(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
+        let sequence = self.supervisor.add(key.clone());
+        self.token += 1;
+        let row = Row {
+            host: ME,
+            lineage: 0,
+            sequence,
+            token: self.token,
+            dot,
+            role: Role::Active,
+            state: RowState::Starting,
+            published: false,
+        };
+        let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
+        self.registry.put_row(key, row);
+        step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role: Role::Active });
+    }
+
+    fn stop_instance(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64, why: StopReason) {
+        if !self.supervisor.stop(sequence, why) {
+            return;
+        }
+        // The start must come before the stop, should both fall into one step.
+        self.announce_starts(step);
+        let (hub, id, deadline) = (self.config.id.clone(), key.id.clone(), self.config.stop_timeout);
+        let was_up = self
+            .registry
+            .record(key)
+            .and_then(|record| record.mine())
+            .is_some_and(|row| row.state == RowState::Running);
+        if why == StopReason::Superseded {
+            self.announce_superseded(step, key);
+        }
+        self.registry.edit_mine(key, |row| row.state = RowState::Stopping);
+        self.claim_stopping(key);
+        if was_up {
+            self.changed(step, &key.id);
+        }
+        step.fx.push(Effect::Stop { hub, id, sequence, why, deadline });
+    }
+
+    /// An instance of which the others have not heard is still a claim until it has ended.
+    fn claim_stopping(&mut self, key: &Key) {
+        let Some(row) = self.registry.record(key).and_then(|record| record.mine()).cloned() else { return };
+        if !row.published {
+            self.registry.edit_mine(key, |row| row.published = true);
+            self.outbox.row(&self.registry, &key.id, &row);
+        }
+    }
+
+    fn announce_superseded(&mut self, step: &mut Step<'_>, key: &Key) {
+        let Some(record) = self.registry.record(key) else { return };
+        let Some(mine) = record.mine() else { return };
+        let pid = self.registry.pid(mine);
+        let winner = record.claimed_by_other(&self.registry).map(|row| self.registry.token(row));
+        self.hook(step, HookEvent::ChildSuperseded { id: key.id.clone(), pid, winner });
+    }
+
+    /// Gives out the starts of this step as one batch.
+    pub(super) fn announce_starts(&mut self, step: &mut Step<'_>) {
+        if step.starting.is_empty() {
+            return;
+        }
+        let starting = core::mem::take(&mut step.starting);
+        let children = starting
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Start { spec, .. } => Some(spec.id.clone()),
+                _ => None,
+            })
+            .collect();
+        self.hook(step, HookEvent::PreChildrenStart { children });
+        for effect in starting {
+            step.fx.push(effect);
+        }
+    }
+
+    /// Tells of the children that have ended here so that their new owners start them.
+    pub(super) fn announce_moves(&mut self, step: &mut Step<'_>) {
+        let mut moved = core::mem::take(&mut step.moved);
+        moved.sort();
+        for group in moved.chunk_by(|a, b| a.0 == b.0) {
+            let children = group.iter().map(|(_, id)| id.clone()).collect();
+            if let Some((node, _)) = group.first() {
+                self.hook(step, HookEvent::MigrationCompleted { node: node.clone(), children });
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Changes go out to the other members, and their acknowledgements come in.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::config::limits;
+use crate::hub::Hub;
+use crate::id::NodeId;
+use crate::message::{Batch, HubMessage, Snapshot};
+use crate::outbox::Outbox;
+use crate::peer::Peer;
+use crate::requests::Open;
+use crate::stream::{Arrival, Outbound};
+
+/// Retransmissions in vain after which a member's stream is begun anew.
+const STALLS: u8 = 4;
+
+impl Hub {
+    /// Sends what this step has gathered, goes on with listings under way, and acknowledges.
+    pub(super) fn flush(&mut self, step: &mut Step<'_>) {
+        for (batch, bytes) in self.outbox.take() {
+            let batch = Arc::new(batch);
+            let nodes: Vec<NodeId> = self.listeners().cloned().collect();
+            for node in nodes {
+                self.push(step, &node, &batch, bytes);
+            }
+        }
+        let listing: Vec<NodeId> = self.listeners().filter(|node| self.lists_to(node)).cloned().collect();
+        for node in listing {
+            self.list_rows(step, &node);
+        }
+        let acks: Vec<_> = self
+            .peers
+            .values_mut()
+            .filter_map(|peer| peer.ack.take().map(|(epoch, number)| (peer.member.clone(), epoch, number)))
+            .collect();
+        for (to, epoch, number) in acks {
+            self.send(step, &to, HubMessage::BatchAck { epoch, number });
+        }
+    }
+
+    fn listeners(&self) -> impl Iterator<Item = &NodeId> {
+        self.peers.iter().filter(|(_, peer)| peer.is_accepted() && peer.out.is_some()).map(|(node, _)| node)
+    }
+
+    fn lists_to(&self, node: &NodeId) -> bool {
+        self.peers.get(node).and_then(|peer| peer.out.as_ref()).is_some_and(|out| out.listing_from().is_some())
+    }
+
+    pub(super) fn has_rows_to_list(&self) -> bool {
+        self.listeners().any(|node| self.lists_to(node))
+    }
+
+    fn push(&mut self, step: &mut Step<'_>, node: &NodeId, batch: &Arc<Batch>, bytes: usize) {
+        let op = self.op;
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        let Some(out) = peer.out.as_mut() else { return };
+        let Some(number) = out.push(batch, bytes, op, step.now) else { return };
+        let (to, epoch) = (peer.member.clone(), out.epoch());
+        self.send(step, &to, HubMessage::Batch { epoch, number, batch: batch.clone() });
+    }
+
+    /// Begins a new stream to a member: all of this node's rows, and whatever open requests wait to be acknowledged.
+    /// What else is declared the member asks for.
+    pub(super) fn begin_epoch(&mut self, step: &mut Step<'_>, node: &NodeId, above: u32) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        self.epoch = self.epoch.max(above).wrapping_add(1);
+        peer.out = Some(Outbound::new(self.epoch, step.now));
+        peer.stalls = 0;
+        let mut opening = Outbox::default();
+        opening.phase(self.phase);
+        self.restate(&mut opening);
+        for (mut batch, bytes) in opening.take() {
+            batch.snapshot = Snapshot::Part;
+            self.push(step, node, &Arc::new(batch), bytes);
+        }
+    }
+
+    /// The changes that requests wait to have acknowledged.
+    fn restate(&self, opening: &mut Outbox) {
+        for open in self.requests.iter() {
+            match open {
+                Open::Start(start) => {
+                    for (id, dot) in start.dots() {
+                        let key = crate::registry::Key::new(id);
+                        let starts = self.registry.record(&key).map_or(&[][..], |record| record.starts());
+                        if let Some(start) = starts.iter().find(|start| start.dot == dot) {
+                            opening.start(&self.registry, dot, start.spec.clone());
+                        }
+                    }
+                }
+                Open::Stop(stop) => {
+                    for slot in stop.slots.iter().filter(|slot| !slot.dots.is_empty()) {
+                        opening.stop(&self.registry, &slot.id, &slot.dots);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next part of the listing of this node's rows that opens a stream.
+    fn list_rows(&mut self, step: &mut Step<'_>, node: &NodeId) {
+        let Some(from) = self.peers.get(node).and_then(|peer| peer.out.as_ref()).and_then(Outbound::listing_from)
+        else {
+            return;
+        };
+        let mut part = Outbox::default();
+        let (mut last, mut count) = (from, 0);
+        for (sequence, local) in self.supervisor.after(from).take(limits::BATCH) {
+            if let Some(row) = self.registry.record(&local.key).and_then(|record| record.mine()) {
+                part.row(&self.registry, &local.key.id, row);
+            }
+            (last, count) = (sequence, count + 1);
+        }
+        let complete = count < limits::BATCH;
+        if complete {
+            part.installed(self.view.hash());
+        }
+        let mut batches = part.take();
+        let end = batches.len().saturating_sub(1);
+        for (at, (batch, _)) in batches.iter_mut().enumerate() {
+            batch.snapshot = if complete && at == end { Snapshot::Last } else { Snapshot::Part };
+        }
+        for (batch, bytes) in batches {
+            self.push(step, node, &Arc::new(batch), bytes);
+        }
+        if let Some(out) = self.peers.get_mut(node).and_then(|peer| peer.out.as_mut()) {
+            out.listed_to((!complete).then_some(last));
+        }
+    }
+
+    pub(super) fn batch(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64, batch: &Batch) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        match peer.inb.arrival(epoch, number) {
+            Arrival::Old | Arrival::Gap => return,
+            Arrival::Again(upto) => {
+                peer.ack = Some((epoch, upto));
+                return;
+            }
+            Arrival::Lost => {
+                if peer.inb.may_ask(step.now) {
+                    let (to, epoch) = (peer.member.clone(), peer.inb.epoch());
+                    self.send(step, &to, HubMessage::Resync { epoch });
+                }
+                return;
+            }
+            Arrival::Begin => self.begin_listing(from, epoch),
+            Arrival::Next => {}
+        }
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.inb.applied();
+            peer.ack = Some((epoch, number));
+        }
+        self.apply(step, from, batch);
+    }
+
+    /// A member begins a new stream: its listing is gathered beside the rows known so far, and what it said in between
+    /// may have been missed, so the declared sets are compared.
+    fn begin_listing(&mut self, from: &NodeId, epoch: u32) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let (member, minted) = (peer.member.clone(), peer.minted);
+        let staged = self.registry.add_host(member.clone(), minted);
+        if let Some(unfinished) = peer.inb.begin(epoch, staged) {
+            self.retire(unfinished, &member);
+        }
+        self.pulls.want(from);
+    }
+
+    pub(super) fn batch_ack(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if peer.out.as_mut().is_some_and(|out| out.ack(epoch, number, step.now)) {
+            peer.stalls = 0;
+            self.requests.acked();
+        }
+    }
+
+    /// Sends again what a member has not acknowledged.
+    pub(super) fn resend(&mut self, step: &mut Step<'_>, node: &NodeId) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        let Some(out) = peer.out.as_mut() else { return };
+        let (to, epoch) = (peer.member.clone(), out.epoch());
+        for (number, batch) in out.resend(step.now) {
+            self.send(step, &to, HubMessage::Batch { epoch, number, batch });
+        }
+    }
+
+    /// A member has not acknowledged anything for a while.
+    pub(super) fn expire_stream(&mut self, step: &mut Step<'_>, node: &NodeId) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        let due = |out: &Outbound| out.deadline().is_some_and(|deadline| deadline <= step.now);
+        let Some(out) = peer.out.as_ref().filter(|out| due(out)) else { return };
+        peer.stalls = peer.stalls.saturating_add(1);
+        if out.is_lagging() || (peer.stalls > STALLS && out.is_full()) {
+            self.begin_epoch(step, node, 0);
+        } else {
+            self.resend(step, node);
+        }
+    }
+
+    /// Whether some member is so far behind that new work should wait for it.
+    pub(super) fn is_congested(&self) -> bool {
+        self.peers.values().filter_map(|peer: &Peer| peer.out.as_ref()).any(Outbound::is_full)
+    }
+}

@@ -1,0 +1,51 @@
+//! Time has passed.
+
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::config::Synchronization;
+use crate::hub::Hub;
+use crate::id::NodeId;
+
+impl Hub {
+    pub(super) fn tick(&mut self, step: &mut Step<'_>) {
+        self.expire_view(step);
+        self.sync(step);
+        self.pulls.expire(step.now);
+        let due: Vec<NodeId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.deadline().is_some_and(|deadline| deadline <= step.now))
+            .map(|(node, _)| node.clone())
+            .collect();
+        for node in due {
+            if self.peers.get(&node).is_some_and(|peer| peer.is_accepted()) {
+                self.expire_stream(step, &node);
+            } else {
+                self.say_hello(step, &node, true);
+            }
+        }
+        while let Some(number) = self.requests.next_expired(step.now) {
+            self.expire_request(step, number);
+        }
+        while let Some(number) = self.calls.next_expired(step.now) {
+            self.expire_call(step, number);
+        }
+        while let Some(key) = self.supervisor.next_due(step.now) {
+            self.reconcile(step, &key);
+        }
+    }
+
+    /// Once an interval, what was declared is compared with every member.
+    fn sync(&mut self, step: &mut Step<'_>) {
+        if step.now < self.sync_at {
+            return;
+        }
+        let Synchronization::PubSub { sync_interval } = self.config.synchronization;
+        self.sync_at = step.now + sync_interval;
+        for (node, _) in self.peers.iter().filter(|(_, peer)| peer.is_accepted()) {
+            self.pulls.want(node);
+        }
+        self.supervisor.prune(step.now, self.config.restart_window);
+    }
+}

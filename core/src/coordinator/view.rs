@@ -1,0 +1,125 @@
+//! The view changes, is completed by the others, or is kept from it by one that is silent.
+
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::effect::Effect;
+use crate::hook::{HookEvent, TopologyChange};
+use crate::hub::Hub;
+use crate::id::{Member, NodeId};
+use crate::message::Phase;
+use crate::registry::Key;
+use crate::view::Members;
+use crate::work::Job;
+
+impl Hub {
+    /// Installs the view anew if its members have changed, and tells the others. Nothing is started or stopped for it
+    /// before all have done the same.
+    pub(super) fn refresh_view(&mut self, step: &mut Step<'_>) {
+        let mut members: Members = self
+            .peers
+            .values()
+            .filter(|peer| peer.takes_part())
+            .filter_map(|peer| Some((peer.member.node.clone(), (peer.member.boot, peer.phase?))))
+            .collect();
+        members.insert(self.me.node.clone(), (self.me.boot, self.phase));
+        if members == *self.view.members() {
+            return;
+        }
+        let owners = |members: &Members| -> Vec<Member> {
+            let owning = members.iter().filter(|(_, (_, phase))| *phase == Phase::Ready);
+            owning.map(|(node, (boot, _))| Member { node: node.clone(), boot: *boot }).collect()
+        };
+        let (before, after) = (owners(self.view.members()), owners(&members));
+        let came: Vec<Member> = after.iter().filter(|member| !before.contains(member)).cloned().collect();
+        let went: Vec<Member> = before.iter().filter(|member| !after.contains(member)).cloned().collect();
+        self.announce_change(step, &came, &went);
+        self.view.install(members, step.now + self.config.barrier_timeout);
+        self.came.extend(came);
+        self.went.extend(went);
+        step.fx.push(Effect::ViewChanged { hub: Some(self.config.id.clone()) });
+        self.claim_unpublished();
+        self.outbox.installed(self.view.hash());
+        self.requests.acked();
+    }
+
+    fn announce_change(&mut self, step: &mut Step<'_>, came: &[Member], went: &[Member]) {
+        for node in came {
+            self.hook(step, HookEvent::PreNodeJoin { node: node.clone() });
+        }
+        for node in went {
+            self.hook(step, HookEvent::PreNodeLeave { node: node.clone() });
+        }
+        for (event, nodes) in [(TopologyChange::NodeUp, came), (TopologyChange::NodeDown, went)] {
+            if !nodes.is_empty() {
+                let nodes = names(nodes);
+                self.hook(step, HookEvent::PreRedistribution { event, nodes });
+            }
+        }
+    }
+
+    /// Instances that are still starting are claims, too: whoever counts on "all rows as of this view" must know.
+    fn claim_unpublished(&mut self) {
+        let starting: Vec<Key> = self.supervisor.starting().cloned().collect();
+        for key in starting {
+            let Some(row) = self.registry.record(&key).and_then(|record| record.mine()).cloned() else { continue };
+            if !row.published {
+                self.registry.edit_mine(&key, |row| row.published = true);
+                self.outbox.row(&self.registry, &key.id, &row);
+            }
+        }
+    }
+
+    /// Every member has installed this view: what it moves can be moved.
+    pub(super) fn complete_view(&mut self, step: &mut Step<'_>) {
+        if !self.view.is_complete() && self.silent().is_empty() && !self.view.members().is_empty() {
+            let ranges = self.view.completed();
+            self.work.add_ranges(ranges, Job::Reconcile);
+        }
+        if self.view.is_complete() && self.work.is_empty() && !(self.came.is_empty() && self.went.is_empty()) {
+            self.announce_redistributed(step);
+        }
+    }
+
+    fn announce_redistributed(&mut self, step: &mut Step<'_>) {
+        let (came, went) = (core::mem::take(&mut self.came), core::mem::take(&mut self.went));
+        for (event, nodes) in [(TopologyChange::NodeUp, &came), (TopologyChange::NodeDown, &went)] {
+            if !nodes.is_empty() {
+                self.hook(step, HookEvent::PostRedistribution { event, nodes: names(nodes) });
+            }
+        }
+        for node in came {
+            self.hook(step, HookEvent::PostNodeJoin { node });
+        }
+        for node in went {
+            self.hook(step, HookEvent::PostNodeLeave { node });
+        }
+    }
+
+    /// The members that have not said that they have installed this view.
+    fn silent(&self) -> Vec<NodeId> {
+        let others = self.view.members().keys().filter(|node| **node != self.me.node);
+        let silent =
+            others.filter(|node| !self.peers.get(*node).is_some_and(|peer| peer.inb.has_installed(self.view.hash())));
+        silent.cloned().collect()
+    }
+
+    /// Members that keep the view from being completed leave it until they say hello again.
+    pub(super) fn expire_view(&mut self, step: &mut Step<'_>) {
+        if self.phase == Phase::Joining || self.view.deadline().is_none_or(|deadline| deadline > step.now) {
+            return;
+        }
+        self.view.extend(step.now + self.config.barrier_timeout);
+        for node in self.silent() {
+            let Some(peer) = self.peers.get_mut(&node) else { continue };
+            let (rows, member) = (peer.reset(step.now), peer.member.clone());
+            self.forget_rows(&rows, &member);
+            self.say_hello(step, &node, true);
+        }
+        self.refresh_view(step);
+    }
+}
+
+fn names(members: &[Member]) -> Vec<NodeId> {
+    members.iter().map(|member| member.node.clone()).collect()
+}

@@ -1,0 +1,129 @@
+//! The changes of one step, on their way to the other members: gathered, then sent to all as few batches as fit.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
+
+use smol_str::SmolStr;
+
+use crate::config::limits;
+use crate::id::{ChildId, Member};
+use crate::message::{Batch, Phase, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop};
+use crate::registry::{Dot, Registry, Row};
+use crate::spec::ChildSpec;
+
+/// Bytes after which a batch is closed: a few of them in flight keep a link busy, and one never nears a frame's limit
+/// (an entry may add [`limits::SPEC`] to it).
+const BATCH_BYTES: usize = 128 << 10;
+
+/// A table of the members that a message's dots refer to, built as they come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Table {
+    members: Vec<Member>,
+    index: BTreeMap<u32, u16>,
+}
+
+impl Table {
+    pub(crate) fn dot(&mut self, registry: &Registry, dot: Dot) -> WireDot {
+        let next = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
+        let origin = *self.index.entry(dot.origin).or_insert_with(|| {
+            self.members.push(registry.origin_of(dot).clone());
+            next
+        });
+        WireDot { origin, counter: dot.counter }
+    }
+
+    pub(crate) fn into_members(self) -> Vec<Member> {
+        self.members
+    }
+
+    fn is_full(&self) -> bool {
+        self.members.len() >= limits::BATCH
+    }
+}
+
+/// Batches under construction.
+///
+/// Within a batch, starts are applied before stops and rows before those that are gone. No order is lost by that: a
+/// stop names the starts it removes and a row that is gone names its instance, so neither touches a successor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Outbox {
+    done: Vec<(Batch, usize)>,
+    open: Batch,
+    table: Table,
+    bytes: usize,
+}
+
+impl Outbox {
+    pub(crate) fn start(&mut self, registry: &Registry, dot: Dot, spec: Arc<ChildSpec>) {
+        self.room(spec.size() + 24, self.open.starts.len());
+        let dot = self.table.dot(registry, dot);
+        self.open.starts.push(WireEntry { dot, spec });
+    }
+
+    pub(crate) fn stop(&mut self, registry: &Registry, id: &ChildId, dots: &[Dot]) {
+        self.room(id.as_str().len() + 12 * dots.len() + 8, self.open.stops.len());
+        let dots = dots.iter().map(|dot| self.table.dot(registry, *dot)).collect();
+        self.open.stops.push(WireStop { id: id.clone(), dots });
+    }
+
+    pub(crate) fn row(&mut self, registry: &Registry, id: &ChildId, row: &Row) {
+        self.room(id.as_str().len() + 32, self.open.rows.len());
+        let dot = self.table.dot(registry, row.dot);
+        self.open.rows.push(WireRow {
+            id: id.clone(),
+            dot,
+            sequence: row.sequence,
+            lineage: row.lineage,
+            token: row.token,
+            role: row.role,
+            state: row.state,
+        });
+    }
+
+    pub(crate) fn gone(&mut self, id: &ChildId, sequence: u64) {
+        self.room(id.as_str().len() + 12, self.open.gone.len());
+        self.open.gone.push(WireGone { id: id.clone(), sequence });
+    }
+
+    pub(crate) fn failure(&mut self, registry: &Registry, id: &ChildId, dot: Dot, reason: SmolStr) {
+        self.room(id.as_str().len() + reason.len() + 24, self.open.failures.len());
+        let dot = self.table.dot(registry, dot);
+        self.open.failures.push(WireFailure { id: id.clone(), dot, reason });
+    }
+
+    pub(crate) fn phase(&mut self, phase: Phase) {
+        self.open.phase = Some(phase);
+        self.bytes += 1;
+    }
+
+    /// All rows so far were told as of this view.
+    pub(crate) fn installed(&mut self, view: u64) {
+        self.open.installed = Some(view);
+        self.bytes += 8;
+    }
+
+    /// Takes what was gathered: batches with their approximate sizes.
+    pub(crate) fn take(&mut self) -> Vec<(Batch, usize)> {
+        self.close();
+        mem::take(&mut self.done)
+    }
+
+    fn room(&mut self, bytes: usize, entries: usize) {
+        if entries >= limits::BATCH || (self.bytes > 0 && self.bytes + bytes > BATCH_BYTES) || self.table.is_full() {
+            self.close();
+        }
+        self.bytes += bytes;
+    }
+
+    fn close(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut batch = mem::take(&mut self.open);
+        batch.origins = mem::take(&mut self.table).into_members();
+        let origins: usize = batch.origins.iter().map(|member| member.node.as_str().len() + 10).sum();
+        self.done.push((batch, mem::take(&mut self.bytes) + origins + 16));
+    }
+}

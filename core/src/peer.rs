@@ -1,0 +1,86 @@
+//! What a hub knows of another member that may share it.
+
+use core::time::Duration;
+
+use crate::id::{Boot, Member};
+use crate::message::Phase;
+use crate::stream::{Inbound, Outbound};
+use crate::time::Time;
+
+/// The first wait before a hello without an answer is said again; doubles up to [`HELLO_MAX`].
+const HELLO_MIN: Duration = Duration::from_millis(500);
+/// The longest such wait: a node that does not run the hub is asked that often.
+const HELLO_MAX: Duration = Duration::from_secs(15);
+
+/// Another member, in one life.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Peer {
+    pub(crate) member: Member,
+    /// How far it is; `None` until its hello was accepted.
+    pub(crate) phase: Option<Phase>,
+    /// The boot in its pids.
+    pub(crate) minted: Boot,
+    /// Its configuration differs, and that was told.
+    pub(crate) mismatch: bool,
+    /// Its declared set was compared with ours at least once.
+    pub(crate) compared: bool,
+    pub(crate) out: Option<Outbound>,
+    pub(crate) inb: Inbound,
+    /// What is to be acknowledged at the end of this step.
+    pub(crate) ack: Option<(u32, u64)>,
+    hello_at: Time,
+    hello_wait: Duration,
+    /// Retransmissions without an acknowledgement.
+    pub(crate) stalls: u8,
+}
+
+impl Peer {
+    pub(crate) fn new(member: Member, now: Time) -> Self {
+        Self {
+            minted: member.boot,
+            member,
+            phase: None,
+            mismatch: false,
+            compared: false,
+            out: None,
+            inb: Inbound::default(),
+            ack: None,
+            hello_at: now + HELLO_MIN,
+            hello_wait: HELLO_MIN,
+            stalls: 0,
+        }
+    }
+
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.phase.is_some()
+    }
+
+    /// Whether it is to be in the view.
+    pub(crate) fn takes_part(&self) -> bool {
+        matches!(self.phase, Some(Phase::Ready | Phase::Leaving))
+    }
+
+    /// It has to say hello again before it is listened to. Returns its rows.
+    pub(crate) fn reset(&mut self, now: Time) -> Inbound {
+        self.phase = None;
+        self.ack = None;
+        self.hello_at = now + HELLO_MIN;
+        self.hello_wait = HELLO_MIN;
+        core::mem::take(&mut self.inb)
+    }
+
+    /// When to say hello again.
+    pub(crate) fn hello_deadline(&self) -> Option<Time> {
+        (!self.is_accepted()).then_some(self.hello_at)
+    }
+
+    pub(crate) fn hello_said(&mut self, now: Time) {
+        self.hello_at = now + self.hello_wait;
+        self.hello_wait = (self.hello_wait * 2).min(HELLO_MAX);
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let resend = self.out.as_ref().filter(|_| self.is_accepted()).and_then(Outbound::deadline);
+        [resend, self.hello_deadline()].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,128 @@
+//! Which starts have been seen, whatever became of them: one number a life of a node, and the few beyond a gap.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::key::Dot;
+
+/// A causal context over interned origins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Context {
+    seen: Vec<Seen>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Seen {
+    upto: u64,
+    beyond: BTreeSet<u64>,
+}
+
+impl Seen {
+    fn covers(&self, counter: u64) -> bool {
+        counter <= self.upto || self.beyond.contains(&counter)
+    }
+
+    fn insert(&mut self, counter: u64) {
+        if counter == self.upto + 1 {
+            self.upto = counter;
+            self.close_gap();
+        } else if counter > self.upto {
+            self.beyond.insert(counter);
+        }
+    }
+
+    fn raise(&mut self, upto: u64) {
+        if upto > self.upto {
+            self.upto = upto;
+            self.beyond = self.beyond.split_off(&upto.saturating_add(1));
+            self.close_gap();
+        }
+    }
+
+    fn close_gap(&mut self) {
+        while let Some(next) = self.upto.checked_add(1) {
+            if !self.beyond.remove(&next) {
+                break;
+            }
+            self.upto = next;
+        }
+    }
+}
+
+impl Context {
+    pub(crate) fn covers(&self, dot: Dot) -> bool {
+        self.seen.get(dot.origin as usize).is_some_and(|seen| seen.covers(dot.counter))
+    }
+
+    pub(crate) fn insert(&mut self, dot: Dot) {
+        self.slot(dot.origin).insert(dot.counter);
+    }
+
+    /// Adds all starts of `origin` up to and with `upto`.
+    pub(crate) fn raise(&mut self, origin: u32, upto: u64) {
+        self.slot(origin).raise(upto);
+    }
+
+    /// Adds all that `other` has seen.
+    pub(crate) fn join(&mut self, other: &Context) {
+        for (origin, seen) in (0u32..).zip(&other.seen) {
+            if seen.upto > 0 || !seen.beyond.is_empty() {
+                let slot = self.slot(origin);
+                slot.raise(seen.upto);
+                for &counter in &seen.beyond {
+                    slot.insert(counter);
+                }
+            }
+        }
+    }
+
+    /// What was seen of each origin: its index, the contiguous part, and what lies beyond.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u64, &BTreeSet<u64>)> {
+        (0u32..)
+            .zip(&self.seen)
+            .filter(|(_, seen)| seen.upto > 0 || !seen.beyond.is_empty())
+            .map(|(origin, seen)| (origin, seen.upto, &seen.beyond))
+    }
+
+    fn slot(&mut self, origin: u32) -> &mut Seen {
+        let at = origin as usize;
+        if self.seen.len() <= at {
+            self.seen.resize_with(at + 1, Seen::default);
+        }
+        &mut self.seen[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_close_in_any_order() {
+        let mut context = Context::default();
+        for counter in [3, 1, 5, 2] {
+            context.insert(Dot { origin: 1, counter });
+        }
+        let seen: Vec<_> = context.iter().map(|(o, upto, beyond)| (o, upto, beyond.len())).collect();
+        assert_eq!(seen, [(1, 3, 1)]);
+        assert!(context.covers(Dot { origin: 1, counter: 5 }));
+        assert!(!context.covers(Dot { origin: 1, counter: 4 }));
+        assert!(!context.covers(Dot { origin: 0, counter: 1 }));
+        context.raise(1, 4);
+        assert_eq!(context.iter().next().map(|(_, upto, _)| upto), Some(5));
+    }
+
+    #[test]
+    fn join_is_the_union() {
+        let (mut a, mut b) = (Context::default(), Context::default());
+        for counter in [1, 2, 7] {
+            a.insert(Dot { origin: 0, counter });
+        }
+        for counter in [3, 4, 9] {
+            b.insert(Dot { origin: 0, counter });
+        }
+        a.join(&b);
+        let seen: Vec<_> = a.iter().map(|(_, upto, beyond)| (upto, beyond.clone())).collect();
+        assert_eq!(seen, [(4, BTreeSet::from([7, 9]))]);
+    }
+}

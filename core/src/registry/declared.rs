@@ -1,0 +1,184 @@
+//! The declared set: starts, stops, and what two replicas must exchange to agree.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{BUCKETS, Context, Dot, Key, RangeStart, Record, Registry, Start};
+use crate::hashing::stable_hash;
+use crate::id::Member;
+use crate::spec::ChildSpec;
+
+/// What became of a start that was heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Declared {
+    /// It is new.
+    Added,
+    /// It was seen before, and is declared still or was removed since.
+    Known,
+}
+
+/// A part of the declared set: all that lies up to `to`.
+#[derive(Debug)]
+pub(crate) struct ListingPart {
+    pub(crate) to: u64,
+    /// What the asker has seen.
+    pub(crate) seen: Vec<Dot>,
+    /// What it has not.
+    pub(crate) unseen: Vec<(Dot, Arc<ChildSpec>)>,
+}
+
+/// Lives of nodes that a registry remembers at the most; beyond, messages that name new ones are refused.
+const MAX_ORIGINS: usize = 60_000;
+
+impl Registry {
+    /// The index of a life of a node; `None` when there are too many already.
+    pub(crate) fn origin(&mut self, member: &Member) -> Option<u32> {
+        if let Some(&at) = self.origin_index.get(member) {
+            return Some(at);
+        }
+        if self.origins.len() >= MAX_ORIGINS {
+            return None;
+        }
+        let at = u32::try_from(self.origins.len()).ok()?;
+        self.origins.push(member.clone());
+        self.origin_index.insert(member.clone(), at);
+        Some(at)
+    }
+
+    pub(crate) fn origin_of(&self, dot: Dot) -> &Member {
+        &self.origins[dot.origin as usize]
+    }
+
+    pub(crate) fn origin_at(&self, origin: u32) -> &Member {
+        &self.origins[origin as usize]
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.seen
+    }
+
+    /// Takes a start. Says whether it was new.
+    pub(crate) fn declare(&mut self, key: &Key, dot: Dot, spec: Arc<ChildSpec>) -> Declared {
+        if self.seen.covers(dot) {
+            return Declared::Known;
+        }
+        self.seen.insert(dot);
+        let rank = self.rank(dot);
+        let mut starts = self.records.get(key).map_or(0, |record| record.starts.len());
+        let at = (0..starts).find(|&at| rank < self.rank(self.records[key].starts[at].dot)).unwrap_or(starts);
+        self.edit(key, |record| {
+            record.starts.insert(at, Start { dot, spec });
+            starts = record.starts.len();
+        });
+        if starts == 1 {
+            self.declared += 1;
+        }
+        self.toggle(key, dot, true);
+        Declared::Added
+    }
+
+    /// Takes the removal of one start, also of one that has yet to arrive. Says whether it was declared.
+    pub(crate) fn remove(&mut self, key: &Key, dot: Dot) -> bool {
+        self.seen.insert(dot);
+        self.drop_start(key, dot)
+    }
+
+    fn drop_start(&mut self, key: &Key, dot: Dot) -> bool {
+        let (removed, left) = self.edit(key, |record| {
+            let before = record.starts.len();
+            record.starts.retain(|start| start.dot != dot);
+            (record.starts.len() < before, record.starts.len())
+        });
+        if removed {
+            self.toggle(key, dot, false);
+            if left == 0 {
+                self.declared -= 1;
+            }
+        }
+        removed
+    }
+
+    /// Adds a peer's context: only after all that the peer had declared then was compared with ours.
+    pub(crate) fn join_context(&mut self, peer: &Context) {
+        self.seen.join(peer);
+    }
+
+    /// One number over the whole declared set.
+    pub(crate) fn root(&self) -> u64 {
+        self.buckets.iter().fold(0u64, |root, bucket| mix(root.rotate_left(5) ^ bucket))
+    }
+
+    pub(crate) fn buckets(&self) -> &[u64] {
+        &self.buckets
+    }
+
+    /// The hash range of a bucket, both ends included.
+    pub(crate) fn bucket_range(bucket: usize) -> (u64, u64) {
+        let width = u64::MAX / BUCKETS as u64 + 1;
+        let from = bucket as u64 * width;
+        (from, from + (width - 1))
+    }
+
+    /// All that is declared from `from` to `to`, or to an earlier end once `budget` bytes or `most` entries are
+    /// reached.
+    pub(crate) fn listing(&self, from: u64, to: u64, asker: &Context, budget: usize, most: usize) -> ListingPart {
+        let mut part = ListingPart { to, seen: Vec::new(), unseen: Vec::new() };
+        let (mut bytes, mut last) = (0, from);
+        for (key, record) in self.range(&RangeStart::Hash(from), to) {
+            let full = bytes >= budget || part.seen.len() + part.unseen.len() + record.starts.len() > most;
+            if full && key.hash != last {
+                part.to = key.hash - 1;
+                break;
+            }
+            last = key.hash;
+            for start in &record.starts {
+                if asker.covers(start.dot) {
+                    part.seen.push(start.dot);
+                    bytes += 10;
+                } else {
+                    part.unseen.push((start.dot, start.spec.clone()));
+                    bytes += 16 + start.spec.size();
+                }
+            }
+        }
+        part
+    }
+
+    /// The starts declared here from `from` to `to` that a peer's listing of that range lacks although the peer had
+    /// seen them: it knows of their removal.
+    pub(crate) fn removed_at(&self, from: u64, to: u64, peer: &Context, listed: &[Dot]) -> Vec<(Key, Dot)> {
+        let listed: alloc::collections::BTreeSet<Dot> = listed.iter().copied().collect();
+        self.range(&RangeStart::Hash(from), to)
+            .flat_map(|(key, record)| record.starts.iter().map(move |start| (key, start.dot)))
+            .filter(|(_, dot)| peer.covers(*dot) && !listed.contains(dot))
+            .map(|(key, dot)| (key.clone(), dot))
+            .collect()
+    }
+
+    /// The order of concurrent starts: a pure function of them, the same on every node.
+    fn rank(&self, dot: Dot) -> (u64, &Member) {
+        (dot.counter, self.origin_of(dot))
+    }
+
+    fn toggle(&mut self, key: &Key, dot: Dot, add: bool) {
+        let origin = self.origin_of(dot);
+        let name = stable_hash(origin.node.as_str().as_bytes());
+        let print = mix(key.hash ^ mix(name ^ mix(origin.boot.0 ^ mix(dot.counter))));
+        let bucket = &mut self.buckets[usize::try_from(key.hash >> 54).unwrap_or(0)];
+        *bucket = if add { bucket.wrapping_add(print) } else { bucket.wrapping_sub(print) };
+    }
+}
+
+impl Record {
+    /// How many starts of this child wait for a stop or are carried out.
+    pub(crate) fn is_declared(&self) -> bool {
+        !self.starts.is_empty()
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea, Flood, 2014): every input bit reaches every output bit.
+fn mix(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (word ^ (word >> 31)).wrapping_add(0x9e37_79b9_7f4a_7c15)
+}

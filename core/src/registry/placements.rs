@@ -1,0 +1,162 @@
+//! Placements: who runs what, each row written by its host alone and filtered by readers.
+
+use alloc::vec::Vec;
+
+use super::{Dot, Key, Placement, RangeStart, Record, Registry};
+use crate::id::{Boot, Member, Pid, Token};
+use crate::message::RowState;
+use crate::spec::Role;
+
+/// The index of a host: one stream of rows of one member. A member that comes back gets a new one.
+pub(crate) type HostIx = u32;
+
+/// This node's own rows.
+pub(crate) const ME: HostIx = 0;
+
+/// One stream of rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Host {
+    /// Whose rows.
+    pub(crate) member: Member,
+    /// The boot in that host's pids: the one its life began with.
+    minted: Boot,
+    /// Whether readers see its rows.
+    visible: bool,
+    /// How many rows there are, to know when a sweep is done.
+    rows: usize,
+}
+
+impl Host {
+    pub(crate) fn new(member: Member, minted: Boot) -> Self {
+        Self { member, minted, visible: true, rows: 0 }
+    }
+}
+
+/// One host's claim to run a child.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Row {
+    pub(crate) host: HostIx,
+    pub(crate) lineage: u32,
+    pub(crate) sequence: u64,
+    pub(crate) token: u64,
+    pub(crate) dot: Dot,
+    pub(crate) role: Role,
+    pub(crate) state: RowState,
+    /// Whether the other members were told (own rows only).
+    pub(crate) published: bool,
+}
+
+impl Registry {
+    /// Room for the rows of a member's new stream.
+    pub(crate) fn add_host(&mut self, member: Member, minted: Boot) -> HostIx {
+        let host = Host::new(member, minted);
+        // A retired host whose rows are all swept leaves its index to the next.
+        let free = (1..self.hosts.len()).find(|&at| !self.hosts[at].visible && self.hosts[at].rows == 0);
+        let at = free.unwrap_or(self.hosts.len());
+        if at == self.hosts.len() {
+            self.hosts.push(host);
+        } else {
+            self.hosts[at] = host;
+        }
+        HostIx::try_from(at).unwrap_or(HostIx::MAX)
+    }
+
+    /// This node has another boot from now on; its pids keep the one they were minted in.
+    pub(crate) fn rename_me(&mut self, me: Member) {
+        self.hosts[ME as usize].member = me;
+    }
+
+    /// From now on nobody sees that host's rows. They are swept later, or overwritten.
+    pub(crate) fn retire(&mut self, host: HostIx) {
+        self.hosts[host as usize].visible = false;
+    }
+
+    pub(crate) fn is_visible(&self, host: HostIx) -> bool {
+        self.hosts[host as usize].visible
+    }
+
+    pub(crate) fn host(&self, host: HostIx) -> &Host {
+        &self.hosts[host as usize]
+    }
+
+    /// How many rows that host has, retired or not.
+    pub(crate) fn rows_of(&self, host: HostIx) -> usize {
+        self.hosts[host as usize].rows
+    }
+
+    /// Puts a row in place of what its host claimed for that child before, and says what that was.
+    pub(crate) fn put_row(&mut self, key: &Key, row: Row) -> Option<Row> {
+        let host = row.host as usize;
+        let before = self.edit(key, |record| match record.rows.iter_mut().find(|old| old.host == row.host) {
+            Some(old) => Some(core::mem::replace(old, row)),
+            None => {
+                record.rows.push(row);
+                None
+            }
+        });
+        if before.is_none() {
+            self.hosts[host].rows += 1;
+        }
+        before
+    }
+
+    /// Removes a host's row for a child, if it is for that instance (or any, when none is named).
+    pub(crate) fn take_row(&mut self, key: &Key, host: HostIx, sequence: Option<u64>) -> Option<Row> {
+        let taken = self.edit(key, |record| {
+            let at = record
+                .rows
+                .iter()
+                .position(|row| row.host == host && sequence.is_none_or(|sequence| sequence == row.sequence))?;
+            Some(record.rows.remove(at))
+        });
+        if taken.is_some() {
+            self.hosts[host as usize].rows -= 1;
+        }
+        taken
+    }
+
+    /// Changes this node's own row for a child.
+    pub(crate) fn edit_mine(&mut self, key: &Key, change: impl FnOnce(&mut Row)) {
+        if let Some(row) =
+            self.records.get_mut(key).and_then(|record| record.rows.iter_mut().find(|row| row.host == ME))
+        {
+            change(row);
+        }
+    }
+
+    /// Looks at up to `most` records from `from` to the hash `to` for rows of retired hosts. Returns them, and where
+    /// to go on (`None` at the end of the range).
+    pub(crate) fn retired_rows(&self, from: &RangeStart, to: u64, most: usize) -> (Vec<(Key, Row)>, Option<Key>) {
+        let mut found = Vec::new();
+        for (count, (key, record)) in self.range(from, to).enumerate() {
+            for row in record.rows.iter().filter(|row| !self.is_visible(row.host)) {
+                found.push((key.clone(), row.clone()));
+            }
+            if count + 1 == most {
+                return (found, Some(key.clone()));
+            }
+        }
+        (found, None)
+    }
+
+    pub(crate) fn pid(&self, row: &Row) -> Pid {
+        let host = self.host(row.host);
+        Pid { node: host.member.node.clone(), boot: host.minted, sequence: row.sequence }
+    }
+
+    pub(crate) fn token(&self, row: &Row) -> Token {
+        let host = self.host(row.host);
+        Token { lineage: row.lineage, counter: row.token, node: host.member.node.clone(), boot: host.minted }
+    }
+
+    pub(super) fn placement(&self, row: &Row) -> Placement {
+        Placement { pid: self.pid(row), role: row.role, token: self.token(row) }
+    }
+}
+
+impl Record {
+    /// The host whose claim keeps others from starting the child: any visible one but `except`.
+    pub(crate) fn claimed_by_other<'a>(&'a self, registry: &'a Registry) -> Option<&'a Row> {
+        self.rows.iter().find(|row| row.host != ME && registry.is_visible(row.host))
+    }
+}

@@ -1,0 +1,245 @@
+//! The numbered stream of changes from one member to another within a hub: in order, without gaps, resumed where a
+//! link broke off, begun anew (an *epoch*) where it cannot be.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::config::limits;
+use crate::message::Batch;
+use crate::registry::HostIx;
+use crate::time::Time;
+
+/// Unacknowledged batches are sent again after this long without progress.
+pub(crate) const RETRANSMIT: Duration = Duration::from_millis(500);
+
+/// Unacknowledged batches that one retransmission repeats at the most.
+const BURST: usize = 64;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Sent {
+    number: u64,
+    batch: Arc<Batch>,
+    bytes: usize,
+    op: u64,
+}
+
+/// The sending end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Outbound {
+    epoch: u32,
+    next: u64,
+    unacked: VecDeque<Sent>,
+    bytes: usize,
+    acked_op: u64,
+    /// The sequence of this node's instances up to which the opening listing has come; `None` once it is complete.
+    listed: Option<u64>,
+    /// Too much was unacknowledged: nothing more is sent in this epoch.
+    lagging: bool,
+    progress: Time,
+}
+
+impl Outbound {
+    pub(crate) fn new(epoch: u32, now: Time) -> Self {
+        Self {
+            epoch,
+            next: 0,
+            unacked: VecDeque::new(),
+            bytes: 0,
+            acked_op: 0,
+            listed: Some(0),
+            lagging: false,
+            progress: now,
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The operation up to which the peer has everything that was said in this epoch.
+    pub(crate) fn acked_op(&self) -> u64 {
+        self.acked_op
+    }
+
+    pub(crate) fn is_lagging(&self) -> bool {
+        self.lagging
+    }
+
+    /// Whether the peer is so far behind that new work should wait for it.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.lagging && self.bytes > limits::WINDOW / 2
+    }
+
+    /// From where the opening listing goes on, if there is room for more of it.
+    pub(crate) fn listing_from(&self) -> Option<u64> {
+        if self.lagging || self.is_full() { None } else { self.listed }
+    }
+
+    pub(crate) fn listed_to(&mut self, sequence: Option<u64>) {
+        self.listed = sequence;
+    }
+
+    /// Takes a batch that makes the peer hold everything up to operation `op`, and gives its number; `None` if the
+    /// peer lags too far behind to be sent anything.
+    pub(crate) fn push(&mut self, batch: &Arc<Batch>, bytes: usize, op: u64, now: Time) -> Option<u64> {
+        if self.lagging {
+            return None;
+        }
+        if self.bytes + bytes > limits::WINDOW * 2 {
+            self.lagging = true;
+            self.unacked.clear();
+            self.bytes = 0;
+            return None;
+        }
+        if self.unacked.is_empty() {
+            self.progress = now;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.bytes += bytes;
+        self.unacked.push_back(Sent { number, batch: batch.clone(), bytes, op });
+        Some(number)
+    }
+
+    /// The peer has applied all up to and with `number`. Says whether that was news.
+    pub(crate) fn ack(&mut self, epoch: u32, number: u64, now: Time) -> bool {
+        if epoch != self.epoch || number >= self.next {
+            return false;
+        }
+        let mut news = false;
+        while let Some(sent) = self.unacked.front().filter(|sent| sent.number <= number) {
+            self.bytes -= sent.bytes;
+            self.acked_op = self.acked_op.max(sent.op);
+            self.unacked.pop_front();
+            news = true;
+        }
+        if news {
+            self.progress = now;
+        }
+        news
+    }
+
+    /// Goes on where the peer says it is: true if what it lacks is still there.
+    pub(crate) fn resume(&mut self, epoch: u32, expected: u64, now: Time) -> bool {
+        if epoch != self.epoch || expected > self.next || self.lagging {
+            return false;
+        }
+        if expected > 0 {
+            self.ack(epoch, expected - 1, now);
+        }
+        self.unacked.front().is_none_or(|sent| sent.number == expected)
+    }
+
+    /// What to send again, oldest first.
+    pub(crate) fn resend(&mut self, now: Time) -> Vec<(u64, Arc<Batch>)> {
+        self.progress = now;
+        self.unacked.iter().take(BURST).map(|sent| (sent.number, sent.batch.clone())).collect()
+    }
+
+    /// When to send again, or to begin anew.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        (self.lagging || !self.unacked.is_empty()).then(|| self.progress + RETRANSMIT)
+    }
+
+    /// Batches not acknowledged yet.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.unacked.len()
+    }
+}
+
+/// What to do with an arriving batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It is the first of a new epoch: make room for a new listing, then apply it.
+    Begin,
+    /// It is the next: apply it.
+    Next,
+    /// It was applied before: acknowledge again.
+    Again(u64),
+    /// Something before it is missing: drop it, it will be sent again.
+    Gap,
+    /// Its epoch cannot be followed from here: ask for a new one.
+    Lost,
+    /// It is of an older epoch: drop it.
+    Old,
+}
+
+/// The receiving end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Inbound {
+    epoch: Option<u32>,
+    expected: u64,
+    /// The rows that the last complete listing and the changes since have made.
+    pub(crate) rows: Option<HostIx>,
+    /// The rows of a listing under way.
+    pub(crate) staged: Option<HostIx>,
+    /// The view that the peer said it has installed, in this epoch.
+    pub(crate) installed: Option<u64>,
+    asked: Option<Time>,
+}
+
+impl Inbound {
+    pub(crate) fn arrival(&self, epoch: u32, number: u64) -> Arrival {
+        match self.epoch {
+            Some(ours) if epoch < ours => Arrival::Old,
+            Some(ours) if epoch == ours => match number.cmp(&self.expected) {
+                core::cmp::Ordering::Less => Arrival::Again(self.expected - 1),
+                core::cmp::Ordering::Equal => Arrival::Next,
+                core::cmp::Ordering::Greater => Arrival::Gap,
+            },
+            _ if number == 0 => Arrival::Begin,
+            // The opening of a newer epoch may still be on its way; if it is not, it will be sent again.
+            Some(_) => Arrival::Gap,
+            None => Arrival::Lost,
+        }
+    }
+
+    /// A new epoch begins: its listing goes to `staged`.
+    pub(crate) fn begin(&mut self, epoch: u32, staged: HostIx) -> Option<HostIx> {
+        self.epoch = Some(epoch);
+        self.expected = 0;
+        self.installed = None;
+        self.staged.replace(staged)
+    }
+
+    pub(crate) fn applied(&mut self) {
+        self.expected += 1;
+    }
+
+    /// The listing is complete: its rows take the place of the older ones, which are returned.
+    pub(crate) fn listed(&mut self) -> Option<HostIx> {
+        match self.staged.take() {
+            Some(staged) => self.rows.replace(staged),
+            None => None,
+        }
+    }
+
+    /// Where arriving rows go.
+    pub(crate) fn host(&self) -> Option<HostIx> {
+        self.staged.or(self.rows)
+    }
+
+    /// Whether all rows of the peer are known, as of `view`.
+    pub(crate) fn has_installed(&self, view: u64) -> bool {
+        self.staged.is_none() && self.rows.is_some() && self.installed == Some(view)
+    }
+
+    pub(crate) fn position(&self) -> Option<(u32, u64)> {
+        self.epoch.map(|epoch| (epoch, self.expected))
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.unwrap_or(0)
+    }
+
+    /// Whether to ask for a new epoch now: not more often than batches are sent again.
+    pub(crate) fn may_ask(&mut self, now: Time) -> bool {
+        let may = self.asked.is_none_or(|asked| now >= asked + RETRANSMIT / 2);
+        if may {
+            self.asked = Some(now);
+        }
+        may
+    }
+}

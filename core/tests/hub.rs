@@ -1,0 +1,457 @@
+//! Whole hubs against each other, without membership and without time: messages arrive in order and at once unless a
+//! test says otherwise. (Faults, delays and oracles are the simulator's job, in `simtests`.)
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use process_hub_core::config::HubConfig;
+use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
+use process_hub_core::message::HubMessage;
+use process_hub_core::request::{
+    CallError, ChildFailure, OnFailure, Reply, Request, StartError, StartOptions, StartOutcome, StartResult, Status,
+    StopOptions, StopOutcome, StopResult, Target,
+};
+use process_hub_core::spec::{ChildSpec, Restart};
+use process_hub_core::{ChildEvent, Effect, Effects, ExitReason, Hub, HubInput, Message, Time};
+
+struct World {
+    now: Time,
+    hubs: BTreeMap<NodeId, Hub>,
+    wires: VecDeque<(Member, Member, HubMessage)>,
+    events: VecDeque<(NodeId, HubInput)>,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    /// Every live instance: child, node, sequence; and how often one was started.
+    live: BTreeMap<(ChildId, NodeId), u64>,
+    starts: usize,
+    replies: BTreeMap<RequestId, Reply>,
+    next: u64,
+    broken: BTreeSet<ChildId>,
+    messages: usize,
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+fn id(text: impl AsRef<str>) -> ChildId {
+    ChildId::new(text).unwrap()
+}
+
+fn spec(text: impl AsRef<str>) -> ChildSpec {
+    ChildSpec::new(id(text), Kind::new("counter").unwrap(), Vec::new())
+}
+
+fn hub_id() -> HubId {
+    HubId::new("h").unwrap()
+}
+
+impl World {
+    fn new(names: &[&str]) -> World {
+        let mut world = World {
+            now: Time::from_millis(1),
+            hubs: BTreeMap::new(),
+            wires: VecDeque::new(),
+            events: VecDeque::new(),
+            cut: BTreeSet::new(),
+            live: BTreeMap::new(),
+            starts: 0,
+            replies: BTreeMap::new(),
+            next: 0,
+            broken: BTreeSet::new(),
+            messages: 0,
+        };
+        for (at, name) in names.iter().enumerate() {
+            world.join(name, 1, at == 0);
+        }
+        world
+    }
+
+    /// A node with a new boot; the first one knows that it is alone.
+    fn join(&mut self, name: &str, boot: u64, alone: bool) {
+        let me = Member { node: node(name), boot: Boot(boot) };
+        let hub = Hub::new(HubConfig::new(hub_id()), me.clone(), alone, self.now).unwrap();
+        let others: Vec<Member> =
+            self.hubs.values().flat_map(|hub| hub.view()).collect::<BTreeSet<_>>().into_iter().collect();
+        let names: Vec<NodeId> = self.hubs.keys().cloned().collect();
+        self.hubs.insert(me.node.clone(), hub);
+        self.input(name, HubInput::Tick);
+        for other in names {
+            let member = others.iter().find(|member| member.node == other).unwrap().clone();
+            self.input(name, HubInput::MemberUp(member));
+            self.input(other.as_str(), HubInput::MemberUp(me.clone()));
+        }
+        self.run();
+    }
+
+    fn input(&mut self, name: &str, input: HubInput) {
+        let mut effects = Effects::new();
+        let Some(hub) = self.hubs.get_mut(name) else { return };
+        hub.handle(self.now, input, &mut effects);
+        self.carry_out(name, effects);
+    }
+
+    fn carry_out(&mut self, name: &str, effects: Effects) {
+        let Some(me) = self.member(name) else { return };
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message: Message::Hub { body, .. }, .. } => {
+                    self.wires.push_back((me.clone(), to, body))
+                }
+                Effect::Start { spec, pid, .. } => {
+                    self.starts += 1;
+                    let event = if self.broken.contains(&spec.id) {
+                        ChildEvent::StartFailed { reason: "broken".into() }
+                    } else {
+                        let before = self.live.insert((spec.id.clone(), me.node.clone()), pid.sequence);
+                        assert_eq!(before, None, "two instances of {} on {name}", spec.id);
+                        ChildEvent::Started
+                    };
+                    self.events.push_back((me.node.clone(), HubInput::Child { sequence: pid.sequence, event }));
+                }
+                Effect::Stop { id, sequence, .. } => {
+                    assert_eq!(self.live.remove(&(id, me.node.clone())), Some(sequence));
+                    let event = ChildEvent::Exited { reason: ExitReason::Shutdown };
+                    self.events.push_back((me.node.clone(), HubInput::Child { sequence, event }));
+                }
+                Effect::Deliver { sequence, call: Some(call), payload, .. } => {
+                    let event = ChildEvent::Replied { call, reply: Ok(payload) };
+                    self.events.push_back((me.node.clone(), HubInput::Child { sequence, event }));
+                }
+                Effect::Reply { id, reply } => assert!(self.replies.insert(id, reply).is_none(), "answered twice"),
+                _ => {}
+            }
+        }
+    }
+
+    fn member(&self, name: &str) -> Option<Member> {
+        let hub = self.hubs.get(name)?;
+        hub.view().into_iter().find(|member| member.node.as_str() == name)
+    }
+
+    /// Delivers until nothing moves any more at this moment.
+    fn run(&mut self) {
+        loop {
+            if let Some((name, input)) = self.events.pop_front() {
+                self.input(name.as_str(), input);
+                continue;
+            }
+            if let Some((from, to, body)) = self.wires.pop_front() {
+                let there = self.member(to.node.as_str()) == Some(to.clone());
+                if there && !self.cut.contains(&(from.node.clone(), to.node.clone())) {
+                    self.messages += 1;
+                    self.input(to.node.as_str(), HubInput::Message { from, body });
+                }
+                continue;
+            }
+            let due: Vec<NodeId> = self
+                .hubs
+                .iter()
+                .filter(|(_, hub)| hub.next_timeout().is_some_and(|at| at <= self.now))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if due.is_empty() {
+                return;
+            }
+            for name in due {
+                self.input(name.as_str(), HubInput::Tick);
+            }
+        }
+    }
+
+    fn run_for(&mut self, millis: u64) {
+        for _ in 0..millis.div_ceil(50) {
+            self.now += Duration::from_millis(50);
+            self.run();
+        }
+    }
+
+    fn request(&mut self, name: &str, request: Request) -> RequestId {
+        self.next += 1;
+        let id = RequestId(self.next);
+        self.input(name, HubInput::Request { id, request });
+        self.run();
+        id
+    }
+
+    fn start(
+        &mut self,
+        name: &str,
+        children: Vec<ChildSpec>,
+        options: StartOptions,
+    ) -> Result<StartResult, StartError> {
+        let id = self.request(name, Request::Start { hub: hub_id(), children, options });
+        if !self.replies.contains_key(&id) {
+            self.run_for(11_000);
+        }
+        match self.replies.remove(&id) {
+            Some(Reply::Start(Ok(StartOutcome::Done(result)))) => Ok(result),
+            Some(Reply::Start(Err(error))) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn start_ok(&mut self, name: &str, count: usize) -> StartResult {
+        let children = (0..count).map(|at| spec(format!("c{at}"))).collect();
+        let result = self.start(name, children, StartOptions::default()).unwrap();
+        assert_eq!(result.errors, []);
+        result
+    }
+
+    fn stop(&mut self, name: &str, ids: &[&str]) -> StopResult {
+        let ids = ids.iter().map(id).collect();
+        let request = self.request(name, Request::Stop { hub: hub_id(), ids, options: StopOptions::default() });
+        if !self.replies.contains_key(&request) {
+            self.run_for(11_000);
+        }
+        match self.replies.remove(&request) {
+            Some(Reply::Stop(Ok(StopOutcome::Done(result)))) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn call(&mut self, name: &str, child: &str) -> Result<(), CallError> {
+        let to = Target::Child(id(child));
+        let timeout = Duration::from_secs(1);
+        let request = self.request(name, Request::Call { hub: hub_id(), to, payload: "hi".into(), timeout });
+        if !self.replies.contains_key(&request) {
+            self.run_for(1_500);
+        }
+        match self.replies.remove(&request) {
+            Some(Reply::Call(reply)) => reply.map(|bytes| assert_eq!(bytes, "hi")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn down(&mut self, at: &str, gone: &Member) {
+        self.input(at, HubInput::MemberDown(gone.clone()));
+    }
+
+    fn crash(&mut self, name: &str) {
+        let gone = self.member(name).unwrap();
+        self.hubs.remove(name);
+        self.live.retain(|(_, node), _| node.as_str() != name);
+        let left: Vec<NodeId> = self.hubs.keys().cloned().collect();
+        for other in left {
+            self.down(other.as_str(), &gone);
+        }
+        self.run();
+    }
+
+    fn partition(&mut self, left: &[&str], right: &[&str]) {
+        for a in left {
+            for b in right {
+                self.cut.insert((node(a), node(b)));
+                self.cut.insert((node(b), node(a)));
+            }
+        }
+        let members: Vec<Member> = self.hubs.keys().filter_map(|name| self.member(name.as_str())).collect();
+        for (side, others) in [(left, right), (right, left)] {
+            for name in side {
+                for gone in members.iter().filter(|member| others.contains(&member.node.as_str())) {
+                    self.down(name, gone);
+                }
+            }
+        }
+        self.run();
+    }
+
+    fn heal(&mut self) {
+        self.cut.clear();
+        let members: Vec<Member> = self.hubs.keys().filter_map(|name| self.member(name.as_str())).collect();
+        for member in &members {
+            for other in members.iter().filter(|other| *other != member) {
+                self.input(member.node.as_str(), HubInput::MemberUp(other.clone()));
+            }
+        }
+        self.run();
+    }
+
+    /// All agree, and what they agree on is what is.
+    fn assert_converged(&self, declared: usize) {
+        let mut registries = Vec::new();
+        for (name, hub) in &self.hubs {
+            assert!(hub.is_settled(), "{name} is not settled: {:#?}", hub.view());
+            let rows: Vec<_> = hub.registry().iter().map(|(id, lookup)| (id.clone(), lookup)).collect();
+            registries.push((name, rows));
+        }
+        for (name, rows) in &registries[1..] {
+            let differing = rows.iter().zip(&registries[0].1).find(|(a, b)| a != b);
+            assert!(*rows == registries[0].1, "{name} and {} differ: {differing:#?}", registries[0].0);
+        }
+        let rows = &registries[0].1;
+        assert_eq!(rows.len(), declared);
+        let truth: BTreeSet<(ChildId, NodeId, u64)> =
+            self.live.iter().map(|((id, node), sequence)| (id.clone(), node.clone(), *sequence)).collect();
+        let mut told = BTreeSet::new();
+        for (id, lookup) in rows {
+            assert_eq!(lookup.placements.len(), 1, "{id} runs {} times", lookup.placements.len());
+            let pid = &lookup.placements[0].pid;
+            assert_eq!(self.hubs.values().next().unwrap().owner(id), Some(&pid.node));
+            told.insert((id.clone(), pid.node.clone(), pid.sequence));
+        }
+        assert_eq!(told, truth);
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.live.keys().filter(|(_, node)| node.as_str() == name).count()
+    }
+}
+
+#[test]
+fn one_node_starts_calls_and_stops() {
+    let mut world = World::new(&["n1"]);
+    let result = world.start_ok("n1", 3);
+    assert_eq!(result.status, Status::Ok);
+    assert_eq!(result.nodes().map(NodeId::as_str).collect::<Vec<_>>(), ["n1", "n1", "n1"]);
+    world.assert_converged(3);
+    world.call("n1", "c1").unwrap();
+    assert_eq!(world.call("n1", "nobody"), Err(CallError::NotFound(id("nobody"))));
+    let stopped = world.stop("n1", &["c1", "nobody"]);
+    assert_eq!(stopped.stopped, [(id("c1"), vec![node("n1")])]);
+    assert_eq!(stopped.errors[0].reason, ChildFailure::NotFound);
+    world.assert_converged(2);
+}
+
+#[test]
+fn three_nodes_spread_children_and_a_fourth_takes_only_its_share() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.start_ok("n2", 1_000);
+    world.assert_converged(1_000);
+    for name in ["n1", "n2", "n3"] {
+        assert!((250..420).contains(&world.count(name)), "{name}: {}", world.count(name));
+        world.call(name, "c7").unwrap();
+    }
+    let (before, starts) = (world.live.clone(), world.starts);
+    world.join("n4", 1, false);
+    world.assert_converged(1_000);
+    let moved = world.starts - starts;
+    assert_eq!(moved, world.count("n4"), "only the joiner starts children");
+    assert!((180..330).contains(&moved), "{moved}");
+    let stayed = world.live.iter().filter(|(key, sequence)| before.get(*key) == Some(sequence)).count();
+    assert_eq!(stayed, 1_000 - moved, "nothing else was touched");
+}
+
+#[test]
+fn children_of_a_dead_node_come_back_elsewhere() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.start_ok("n1", 300);
+    let lost = world.count("n2");
+    let starts = world.starts;
+    world.crash("n2");
+    world.assert_converged(300);
+    assert_eq!(world.starts - starts, lost);
+    world.join("n2", 2, false);
+    world.assert_converged(300);
+}
+
+#[test]
+fn what_is_stopped_on_one_side_of_a_partition_stays_stopped_after_the_heal() {
+    let mut world = World::new(&["n1", "n2", "n3", "n4"]);
+    world.start_ok("n1", 200);
+    world.partition(&["n1", "n2"], &["n3", "n4"]);
+    assert_eq!(world.live.len(), 400, "each side serves all");
+    world.stop("n1", &["c1", "c2", "c3"]);
+    assert_eq!(world.start("n4", vec![spec("new")], StartOptions::default()).unwrap().status, Status::Ok);
+    world.heal();
+    world.run_for(2_000);
+    world.assert_converged(198);
+    assert!(world.hubs[&node("n3")].registry().lookup(&id("c2")).is_none());
+}
+
+#[test]
+fn concurrent_starts_of_one_id_converge_to_one() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.partition(&["n1"], &["n2"]);
+    world.start("n1", vec![spec("c")], StartOptions::default()).unwrap();
+    world.start("n2", vec![spec("c").restart(Restart::Transient)], StartOptions::default()).unwrap();
+    world.heal();
+    world.assert_converged(1);
+    world.stop("n2", &["c"]);
+    world.assert_converged(0);
+}
+
+#[test]
+fn a_missed_change_is_repaired_by_the_next_comparison() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.cut.insert((node("n1"), node("n3")));
+    world.start_ok("n1", 50);
+    world.cut.clear();
+    world.run_for(1_000);
+    world.assert_converged(50);
+}
+
+#[test]
+fn batches_are_refused_continued_or_rolled_back() {
+    let mut world = World::new(&["n1", "n2"]);
+    world.start_ok("n1", 2);
+    let again = world.start("n1", vec![spec("c0"), spec("x")], StartOptions::default());
+    assert_eq!(again, Err(StartError::AlreadyStarted(vec![id("c0")])));
+    assert_eq!(world.start("n1", vec![], StartOptions::default()), Err(StartError::NoChildren));
+    let lenient = StartOptions { check_existing: false, ..StartOptions::default() };
+    let mixed = world.start("n2", vec![spec("c0"), spec("x"), spec("x")], lenient.clone()).unwrap();
+    let reasons: Vec<_> = mixed.errors.iter().map(|failure| failure.reason.clone()).collect();
+    assert_eq!(reasons, [ChildFailure::AlreadyStarted, ChildFailure::AlreadyStarted]);
+    assert_eq!(mixed.cids().map(ChildId::as_str).collect::<Vec<_>>(), ["x"]);
+    world.broken.insert(id("bad"));
+    let failed = world.start("n1", vec![spec("bad"), spec("good")], lenient.clone()).unwrap();
+    assert_eq!(failed.errors[0].reason, ChildFailure::StartFailed("broken".into()));
+    assert_eq!(failed.started.len(), 1);
+    world.run_for(1_000);
+    world.assert_converged(4);
+    let rollback = StartOptions { on_failure: OnFailure::Rollback, ..lenient };
+    let undone = world.start("n2", vec![spec("bad"), spec("fine")], rollback).unwrap();
+    assert!(undone.rollback);
+    assert_eq!((undone.errors.len(), undone.started.len()), (1, 1));
+    world.assert_converged(4);
+}
+
+#[test]
+fn restart_rules_are_honoured() {
+    let mut world = World::new(&["n1"]);
+    let children = vec![
+        spec("p"),
+        spec("t").restart(Restart::Transient),
+        spec("u").restart(Restart::Transient),
+        spec("x").restart(Restart::Temporary),
+    ];
+    world.start("n1", children, StartOptions::default()).unwrap();
+    for (child, reason) in [
+        ("p", ExitReason::Normal),
+        ("t", ExitReason::Normal),
+        ("u", ExitReason::Error("boom".into())),
+        ("x", ExitReason::Error("boom".into())),
+    ] {
+        let sequence = world.live.remove(&(id(child), node("n1"))).unwrap();
+        world.input("n1", HubInput::Child { sequence, event: ChildEvent::Exited { reason } });
+    }
+    world.run();
+    world.assert_converged(2);
+    let left: Vec<_> = world.live.keys().map(|(id, _)| id.as_str().to_owned()).collect();
+    assert_eq!(left, ["p", "u"]);
+}
+
+#[test]
+fn a_leaving_node_hands_over_and_is_done() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.start_ok("n1", 300);
+    world.input("n2", HubInput::Leave);
+    world.run();
+    assert_eq!(world.count("n2"), 0);
+    let gone = world.member("n2").unwrap();
+    world.hubs.remove("n2");
+    for name in ["n1", "n3"] {
+        world.down(name, &gone);
+    }
+    world.run();
+    world.assert_converged(300);
+}
+
+#[test]
+fn a_large_batch_is_looked_at_in_slices() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.start_ok("n3", 30_000);
+    world.assert_converged(30_000);
+    let before = world.messages;
+    world.run_for(60_000);
+    assert!(world.messages - before < 200, "idle nodes say little: {}", world.messages - before);
+}
