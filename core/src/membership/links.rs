@@ -16,6 +16,9 @@ use crate::time::Time;
 /// How often an address is dialled behind which there is, as it turned out, a member that has a link under another.
 const ALIAS: Duration = Duration::from_secs(30);
 
+/// How long after an unexplained mention of our own boot the explanation may come.
+const DOUBT: Duration = Duration::from_millis(100);
+
 pub(super) const RAISED: &str = "one end of this link goes on under a higher boot";
 
 impl Membership {
@@ -63,14 +66,15 @@ impl Membership {
             self.dials.failed(&addr, None, self.now, &mut self.queue);
             return;
         }
-        if let Some(boot) = self.outlived(known) {
-            facts.push(Fact::Raised(boot));
-            facts.push(Fact::Hangup { member, reason: SmolStr::new_static(RAISED) });
-            self.dials.at(&addr, self.now, &mut self.queue);
-            self.raise(boot, facts);
-            return;
+        match known {
+            Some(known) if known > self.me.boot => {
+                facts.push(Fact::Hangup { member, reason: SmolStr::new_static(RAISED) });
+                self.dials.at(&addr, self.now, &mut self.queue);
+                return self.raise(known, facts);
+            }
+            Some(known) if known == self.me.boot => self.doubt(),
+            _ => self.introduced = true,
         }
-        self.introduced = true;
         if let Some(name) = self.names.get_mut(&member.node) {
             name.linked(member.boot, self.now);
             if name.id.addr != addr {
@@ -118,18 +122,29 @@ impl Membership {
         true
     }
 
-    /// The boot to go on with, where others know of a life of this name as high as this one.
-    fn outlived(&self, known: Option<Boot>) -> Option<Boot> {
-        let known = known?;
-        // They know of this very life once it has had a link. Before, it was an earlier one with the same boot.
-        let ours = known == self.me.boot && self.introduced;
-        if known < self.me.boot || ours { None } else { known.0.checked_add(1).map(Boot) }
+    /// Somebody knows of a life with this very boot. It may have heard of this one from another whose link is not
+    /// reported here yet; if no such other turns up, it was an earlier life.
+    fn doubt(&mut self) {
+        if !self.introduced && !self.doubtful {
+            self.doubtful = true;
+            self.queue.push(self.now + DOUBT, Due::Doubt);
+        }
     }
 
-    /// Goes on as a later life. The links were made by the earlier one, and are made anew.
-    fn raise(&mut self, boot: Boot, facts: &mut Vec<Fact>) {
+    /// The doubt has lasted long enough.
+    pub(super) fn resolve_doubt(&mut self, facts: &mut Vec<Fact>) {
+        self.doubtful = false;
+        if !self.introduced {
+            self.raise(self.me.boot, facts);
+        }
+    }
+
+    /// Goes on as a life above `known`. The links were made by the earlier one, and are made anew.
+    fn raise(&mut self, known: Boot, facts: &mut Vec<Fact>) {
+        let Some(boot) = known.0.checked_add(1).map(Boot) else { return };
         self.me.boot = boot;
         self.changed = true;
+        facts.push(Fact::Raised(boot));
         let linked: Vec<Member> = self.linked_members().collect();
         for member in linked {
             self.hang_up(&member, RAISED, facts);

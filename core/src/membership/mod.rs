@@ -84,6 +84,8 @@ enum Due {
     Beat,
     /// Everyone with a link is to be told of our identity.
     Announce,
+    /// Whether our boot was used before must be decided.
+    Doubt,
     /// A member whose link was lost had until now to show that it lives.
     Confirm(Id, u16),
 }
@@ -105,8 +107,10 @@ pub(crate) struct Membership {
     started: bool,
     /// Whether a beat is due.
     beating: bool,
-    /// Whether this life ever had a link, so that others may know of it.
+    /// Whether this life ever had a link to somebody who knew of none with its boot: from then on others may know.
     introduced: bool,
+    /// Whether its boot may have been used before.
+    doubtful: bool,
     announced: Time,
     left: bool,
     changed: bool,
@@ -136,6 +140,7 @@ impl Membership {
             started: false,
             beating: false,
             introduced: false,
+            doubtful: false,
             announced: Time::ZERO,
             left: false,
             changed: false,
@@ -244,6 +249,7 @@ impl Membership {
                 Due::Swim(timer) => self.protocol_timer(timer, facts),
                 Due::Dial(addr) => self.dial(&addr, facts),
                 Due::Beat => self.beat(facts),
+                Due::Doubt => self.resolve_doubt(facts),
                 Due::Announce => self.announce_all(),
                 Due::Confirm(id, incarnation) => self.confirm(&id, incarnation),
             }

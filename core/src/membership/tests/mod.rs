@@ -1,1 +1,7 @@
+//! The aims of membership, on a simulated network.
 
+extern crate std;
+
+mod cluster;
+mod hostile;
+mod scenarios;

@@ -1,0 +1,143 @@
+use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use foca::{Message, State};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::cluster::{Cluster, name};
+use crate::config::{NodeConfig, limits};
+use crate::id::{Addr, Boot, Member, NodeId};
+use crate::input::LinkEvent;
+use crate::membership::datagram::{self, Datagram};
+use crate::membership::identity::Id;
+use crate::membership::{Membership, Route};
+use crate::time::Time;
+
+fn id(node: &str, boot: u64, generation: u32) -> Id {
+    Id { node: NodeId::new(node).unwrap(), boot: Boot(boot), generation, addr: Addr::new("host:1") }
+}
+
+fn linked() -> (Membership, Member) {
+    let mut membership = Membership::new(&NodeConfig::new(name(0), "host0:7400"), Boot(1), 1);
+    let member = Member { node: name(1), boot: Boot(5) };
+    membership.link(Time::ZERO, up(&member), &mut Vec::new());
+    (membership, member)
+}
+
+fn up(member: &Member) -> LinkEvent {
+    LinkEvent::Up { member: member.clone(), addr: Addr::new("host1:7400"), known: None }
+}
+
+#[test]
+fn damaged_datagrams_are_refused_or_harmless() {
+    let (mut membership, from) = linked();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut now = Time::ZERO;
+    let update = foca::Member::new(id("other", 3, 0), 1, State::Suspect);
+    let third = Message::PingReq { target: id("third", 1, 2), probe_number: 7 };
+    for message in [third, Message::Ping(3), Message::Feed, Message::TurnUndead, Message::Announce] {
+        let bytes = datagram::make(&id("n001", 5, 0), &id("n000", 1, 0), message, Some(update.clone()));
+        for round in 0..2_000 {
+            let mut bytes = bytes.clone();
+            match round % 3 {
+                0 => bytes.truncate(rng.random_range(0..bytes.len())),
+                1 => {
+                    let at = rng.random_range(0..bytes.len());
+                    bytes[at] ^= 1 << rng.random_range(0..8);
+                }
+                _ => bytes.extend((0..rng.random_range(0..40)).map(|_| rng.random::<u8>())),
+            }
+            now += Duration::from_millis(1);
+            let mut facts = Vec::new();
+            if membership.route(&from) != Route::Direct {
+                // A boot that was raised: the link was hung up.
+                membership.link(now, up(&from), &mut facts);
+            }
+            membership.heard(now, &from);
+            membership.swim(now, &from, &bytes, &mut facts);
+            membership.tick(now, &mut facts);
+        }
+    }
+    assert!(membership.refused_datagrams() > 1_000);
+    assert!(membership.members().len() <= limits::MEMBERS);
+}
+
+#[test]
+fn a_datagram_speaks_for_its_link_alone() {
+    let (mut membership, from) = linked();
+    let update = foca::Member::new(id("other", 3, 0), 0, State::Alive);
+    for sender in [id("n002", 5, 0), id("n001", 4, 0)] {
+        let bytes = datagram::make(&sender, &id("n000", 1, 0), Message::Gossip, Some(update.clone()));
+        membership.swim(Time::ZERO, &from, &bytes, &mut Vec::new());
+    }
+    assert_eq!(membership.refused_datagrams(), 2);
+    assert_eq!(membership.members().len(), 2);
+}
+
+#[test]
+fn invented_names_stay_within_bounds_and_give_way() {
+    let (mut membership, from) = linked();
+    let mut facts = Vec::new();
+    for number in 0..5_000_u64 {
+        let invented = foca::Member::new(id(&format!("phantom{number}"), number, 0), 0, State::Down);
+        let bytes = datagram::make(&id("n001", 5, 0), &id("n000", 1, 0), Message::Gossip, Some(invented));
+        membership.swim(Time::from_millis(number), &from, &bytes, &mut facts);
+        facts.clear();
+    }
+    assert_eq!(membership.members().len(), limits::MEMBERS);
+    let real = Member { node: name(7), boot: Boot(1) };
+    let up = LinkEvent::Up { member: real.clone(), addr: Addr::new("host7:7400"), known: None };
+    membership.link(Time::from_millis(6_000), up, &mut facts);
+    assert!(membership.is_up(&real));
+    assert_eq!(membership.members().len(), limits::MEMBERS);
+}
+
+#[test]
+fn a_cluster_survives_talk_of_generations_to_come() {
+    let mut cluster = Cluster::formed(4, 1);
+    let (liar, victim) = (cluster.member(1), cluster.member(2));
+    let wild =
+        foca::Member::new(Id { generation: 1 << 30, ..Id::new(&victim, &Addr::new("host2:7400")) }, 9, State::Down);
+    for at in [0, 3] {
+        let to = Id::new(&cluster.member(at), &Addr::new("host:1"));
+        let bytes = datagram::make(&Id::new(&liar, &Addr::new("host1:7400")), &to, Message::Gossip, Some(wild.clone()));
+        let from = liar.clone();
+        cluster.input(at, |membership, now, facts| membership.swim(now, &from, &bytes, facts));
+    }
+    cluster.run(Duration::from_secs(10));
+    assert!(cluster.agree(), "{}", cluster.report());
+}
+
+#[test]
+fn a_datagram_can_be_sifted() {
+    let mut bytes = datagram::make(
+        &id("a", 1, 0),
+        &id("b", 2, 0),
+        Message::Ack(9),
+        Some(foca::Member::new(id("c", 1, 1), 1, State::Alive)),
+    );
+    let whole = bytes.clone();
+    let second = {
+        let other = datagram::make(
+            &id("a", 1, 0),
+            &id("b", 2, 0),
+            Message::Ack(9),
+            Some(foca::Member::new(id("d", 4, 1), 2, State::Down)),
+        );
+        let parsed = Datagram::parse(&other).unwrap();
+        let (range, _) = parsed.updates().next().unwrap();
+        other[range].to_vec()
+    };
+    bytes.extend_from_slice(&second);
+    let count = whole.len() - Datagram::parse(&whole).unwrap().updates().next().unwrap().0.len() - 2;
+    bytes[count + 1] = 2;
+    let parsed = Datagram::parse(&bytes).unwrap();
+    let updates: Vec<_> = parsed.updates().collect();
+    assert_eq!(updates.len(), 2);
+    assert_eq!((updates[1].1.id.node, updates[1].1.state), ("d", State::Down));
+    assert_eq!(parsed.without(&[updates[1].0.clone()]), whole);
+    let neither = parsed.without(&[updates[0].0.clone(), updates[1].0.clone()]);
+    assert_eq!(Datagram::parse(&neither).unwrap().updates().count(), 0);
+}
