@@ -221,6 +221,24 @@ pub struct HubConfig {
     /// How long a member may keep a view from completing before it leaves this hub's view until it answers again.
     /// Default 5 s.
     pub barrier_timeout: Duration,
+    /// A deliberate defect.
+    #[cfg(feature = "sabotage")]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A deliberate defect of a hub, to show that an oracle catches it. Each has been the defect of a known system.
+#[cfg(feature = "sabotage")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sabotage {
+    /// Merging with a peer forgets that a start was removed.
+    ForgetRemoval,
+    /// Who owns a child depends on the order in which this node met the members.
+    RingInJoinOrder,
+    /// Batches of an earlier life of a member are applied as if the present one had sent them.
+    AcceptOldBoot,
+    /// A member that is taken to be down has its rows removed for good: its stream goes on where it was when it is back,
+    /// as if they had only been hidden.
+    RetractInsteadOfFilter,
 }
 
 impl HubConfig {
@@ -239,6 +257,8 @@ impl HubConfig {
             restart_backoff: Duration::from_millis(10),
             stop_timeout: Duration::from_secs(5),
             barrier_timeout: Duration::from_secs(5),
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
         }
     }
 

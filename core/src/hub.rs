@@ -90,6 +90,9 @@ pub struct Hub {
     /// The highest epoch of a stream of this node's.
     pub(crate) epoch: u32,
     pub(crate) sync_at: Time,
+    /// Of a deliberate defect: where the streams of members that went had come to.
+    #[cfg(feature = "sabotage")]
+    pub(crate) retracted: BTreeMap<Member, crate::stream::Inbound>,
 }
 
 /// How long a joining node looks for somebody who knows what is declared before it takes itself to be alone.
@@ -107,13 +110,22 @@ impl Hub {
         // Members spread their repairs over the interval.
         let share = stable_hash(me.node.as_str().as_bytes()) % 1_000;
         let sync_at = now + sync_interval * u32::try_from(share).unwrap_or(0) / 1_000 + sync_interval / 10;
+        #[cfg(feature = "sabotage")]
+        let forgetful = config.sabotage == Some(crate::config::Sabotage::ForgetRemoval);
+        #[cfg_attr(not(feature = "sabotage"), expect(unused_mut, reason = "only a deliberate defect changes them"))]
+        let (mut registry, mut view) = (Registry::new(me.clone(), minted), View::new(me.node.clone()));
+        #[cfg(feature = "sabotage")]
+        {
+            registry.forgetful = forgetful;
+            view.in_join_order = config.sabotage == Some(crate::config::Sabotage::RingInJoinOrder);
+        }
         Ok(Hub {
             config,
             minted,
             phase: if alone { Phase::Ready } else { Phase::Joining },
             patience: (!alone).then(|| now + PATIENCE),
-            registry: Registry::new(me.clone(), minted),
-            view: View::new(me.node.clone()),
+            registry,
+            view,
             peers: BTreeMap::new(),
             outbox: Outbox::default(),
             supervisor: Supervisor::default(),
@@ -129,7 +141,15 @@ impl Hub {
             epoch: 0,
             sync_at,
             me,
+            #[cfg(feature = "sabotage")]
+            retracted: BTreeMap::new(),
         })
+    }
+
+    /// Whether a deliberate defect is switched on.
+    #[cfg(feature = "sabotage")]
+    pub(crate) fn is_sabotaged(&self, by: crate::config::Sabotage) -> bool {
+        self.config.sabotage == Some(by)
     }
 
     /// What it was told at its start.

@@ -224,7 +224,7 @@ impl Node {
         let leaving = self.leaving.get_or_insert(Leaving { callers: Vec::new(), deadline, over: false });
         leaving.callers.push(id);
         leaving.deadline = leaving.deadline.min(deadline);
-        self.to_hubs(&HubInput::Leave, effects);
+        self.tell_hubs(&HubInput::Leave, effects);
     }
 
     /// Once no hub has anything left here, or the deadline has passed, the others are told goodbye.
@@ -250,7 +250,7 @@ impl Node {
         }
     }
 
-    fn to_hubs(&mut self, input: &HubInput, effects: &mut Effects) {
+    fn tell_hubs(&mut self, input: &HubInput, effects: &mut Effects) {
         for hub in self.hubs.values_mut() {
             hub.handle(self.now, input.clone(), effects);
         }
@@ -271,10 +271,10 @@ impl Node {
             Fact::Dial { addr } => effects.push(Effect::Dial { addr }),
             Fact::Hangup { member, reason } => effects.push(Effect::Hangup { member, reason }),
             Fact::Changed => effects.push(Effect::ViewChanged { hub: None }),
-            Fact::Up(member) => self.to_hubs(&HubInput::MemberUp(member), effects),
-            Fact::Down(member) | Fact::Left(member) => self.to_hubs(&HubInput::MemberDown(member), effects),
-            Fact::Raised(_) => self.to_hubs(&HubInput::Raised(self.member().clone()), effects),
-            Fact::LinkUp(member) => self.to_hubs(&HubInput::Reachable(member), effects),
+            Fact::Up(member) => self.tell_hubs(&HubInput::MemberUp(member), effects),
+            Fact::Down(member) | Fact::Left(member) => self.tell_hubs(&HubInput::MemberDown(member), effects),
+            Fact::Raised(_) => self.tell_hubs(&HubInput::Raised(self.member().clone()), effects),
+            Fact::LinkUp(member) => self.tell_hubs(&HubInput::Reachable(member), effects),
             Fact::LinkDown(_) => {}
         }
     }

@@ -30,6 +30,11 @@ pub(crate) struct View {
     /// Whether a complete view is known and none was left out of `since`.
     continuous: bool,
     deadline: Time,
+    /// A deliberate defect: owners by the order in which members were met.
+    #[cfg(feature = "sabotage")]
+    pub(crate) in_join_order: bool,
+    #[cfg(feature = "sabotage")]
+    met: Vec<NodeId>,
 }
 
 /// Views between two complete ones that are remembered; beyond, everything waits for the next complete one.
@@ -47,6 +52,10 @@ impl View {
             complete: false,
             continuous: false,
             deadline: Time::ZERO,
+            #[cfg(feature = "sabotage")]
+            in_join_order: false,
+            #[cfg(feature = "sabotage")]
+            met: Vec::new(),
         }
     }
 
@@ -87,6 +96,11 @@ impl View {
         for came in after.iter().filter(|node| !before.contains(node)) {
             self.ring = self.ring.with(came, 1);
         }
+        #[cfg(feature = "sabotage")]
+        {
+            self.met.retain(|node| after.contains(node));
+            self.met.extend(after.iter().filter(|node| !before.contains(node)).cloned());
+        }
         self.hash = hash_of(&members);
         self.members = members;
         self.complete = false;
@@ -117,11 +131,15 @@ impl View {
     }
 
     pub(crate) fn owner(&self, hash: u64) -> Option<&NodeId> {
+        #[cfg(feature = "sabotage")]
+        if self.in_join_order {
+            return self.met.get(usize::try_from(hash >> 8).unwrap_or(0) % self.met.len().max(1));
+        }
         self.ring.owner(hash)
     }
 
     pub(crate) fn is_mine(&self, hash: u64) -> bool {
-        self.ring.owner(hash) == Some(&self.me)
+        self.owner(hash) == Some(&self.me)
     }
 
     /// Whether this node may start a child that nobody else claims.

@@ -1,6 +1,8 @@
 //! Whole hubs against each other, without membership and without time: messages arrive in order and at once unless a
 //! test says otherwise. (Faults, delays and oracles are the simulator's job, in `simtests`.)
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 

@@ -24,7 +24,18 @@ impl Hub {
             None => {}
         }
         let node = member.node.clone();
+        #[cfg(feature = "sabotage")]
+        let retracted = self
+            .retracted
+            .remove(&member)
+            .map(|inbound| (inbound, self.registry.add_host(member.clone(), member.boot)));
         self.peers.insert(node.clone(), Peer::new(member, step.now));
+        #[cfg(feature = "sabotage")]
+        if let (Some((mut inbound, host)), Some(peer)) = (retracted, self.peers.get_mut(&node)) {
+            inbound.rows = Some(host);
+            inbound.staged = None;
+            peer.inb = inbound;
+        }
         self.say_hello(step, &node, true);
         self.refresh_view(step);
     }
@@ -41,6 +52,10 @@ impl Hub {
             return false;
         }
         let Some(peer) = self.peers.remove(&member.node) else { return false };
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::RetractInsteadOfFilter) {
+            self.retracted.insert(member.clone(), peer.inb.clone());
+        }
         self.forget_rows(&peer.inb, member);
         self.pulls.forget(&member.node);
         self.calls.forget_caller(member);

@@ -84,6 +84,13 @@ impl Hub {
     }
 
     fn message(&mut self, step: &mut Step<'_>, from: Member, body: HubMessage) {
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::AcceptOldBoot)
+            && let (Some(peer), HubMessage::Batch { batch, .. }) = (self.peers.get(&from.node), &body)
+            && peer.member != from
+        {
+            return self.apply(step, &from.node, batch);
+        }
         // A message of another life of that name, or of nobody we know to be up, is no message.
         if self.peers.get(&from.node).is_none_or(|peer| peer.member != from) {
             return;

@@ -99,6 +99,9 @@ impl Hub {
             }
             return self.join(step);
         };
+        #[cfg(feature = "sabotage")]
+        let context =
+            if self.is_sabotaged(crate::config::Sabotage::ForgetRemoval) { WireContext::default() } else { context };
         let number = round.number;
         self.pulls.go_on(round, step.now + PATIENCE);
         self.send(step, from, HubMessage::PullRange { round: number, from: first, to: last, context });

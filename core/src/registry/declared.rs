@@ -59,7 +59,7 @@ impl Registry {
 
     /// Takes a start. Says whether it was new.
     pub(crate) fn declare(&mut self, key: &Key, dot: Dot, spec: Arc<ChildSpec>) -> Declared {
-        if self.seen.covers(dot) {
+        if self.seen.covers(dot) && !self.is_forgotten(key, dot) {
             return Declared::Known;
         }
         self.seen.insert(dot);
@@ -75,6 +75,17 @@ impl Registry {
         }
         self.toggle(key, dot, true);
         Declared::Added
+    }
+
+    /// Whether a start that was seen and removed is to be taken for new: never, but for a deliberate defect.
+    fn is_forgotten(&self, key: &Key, dot: Dot) -> bool {
+        #[cfg(feature = "sabotage")]
+        return self.forgetful && !self.records.get(key).is_some_and(|record| record.has(dot));
+        #[cfg(not(feature = "sabotage"))]
+        {
+            let _ = (key, dot);
+            false
+        }
     }
 
     /// Takes the removal of one start, also of one that has yet to arrive. Says whether it was declared.

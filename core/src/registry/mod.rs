@@ -102,6 +102,9 @@ pub struct Registry {
     buckets: Vec<u64>,
     declared: usize,
     hosts: Vec<Host>,
+    /// A deliberate defect: removals are forgotten.
+    #[cfg(feature = "sabotage")]
+    pub(crate) forgetful: bool,
 }
 
 impl Registry {
@@ -114,6 +117,8 @@ impl Registry {
             buckets: alloc::vec![0; BUCKETS],
             declared: 0,
             hosts: alloc::vec![Host::new(me, minted)],
+            #[cfg(feature = "sabotage")]
+            forgetful: false,
         }
     }
 
