@@ -14,8 +14,6 @@ pub mod hook;
 mod hub;
 pub mod id;
 mod input;
-// Routes and goodbyes are for the hubs, which are being built.
-#[allow(dead_code)]
 mod membership;
 pub mod message;
 mod node;

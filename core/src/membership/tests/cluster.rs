@@ -244,6 +244,13 @@ impl Cluster {
         self.machines[at].paused = Some(self.now + span);
     }
 
+    /// Closes the link between two, as seen by both.
+    pub(super) fn flap(&mut self, one: usize, other: usize) {
+        let Some(conn) = self.machines[one].links.get(&other).copied() else { return };
+        self.tell_closed(one, other, conn);
+        self.tell_closed(other, one, conn);
+    }
+
     pub(super) fn leave(&mut self, at: usize) {
         let mut facts = Vec::new();
         self.machines[at].membership.leave(self.now, &mut facts);

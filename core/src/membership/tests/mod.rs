@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod chaos;
 mod cluster;
 mod hostile;
 mod scenarios;
