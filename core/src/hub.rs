@@ -1,6 +1,6 @@
 //! A hub: one named group of nodes and its children, as seen by one node. Inputs in, effects out.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -90,6 +90,10 @@ pub struct Hub {
     /// The highest epoch of a stream of this node's.
     pub(crate) epoch: u32,
     pub(crate) sync_at: Time,
+    /// Members to whom something is to be acknowledged at the end of this step.
+    pub(crate) acks: Vec<NodeId>,
+    /// Members who have yet to be listed some of this node's rows.
+    pub(crate) listing: BTreeSet<NodeId>,
     /// Of a deliberate defect: where the streams of members that went had come to.
     #[cfg(feature = "sabotage")]
     pub(crate) retracted: BTreeMap<Member, crate::stream::Inbound>,
@@ -140,6 +144,8 @@ impl Hub {
             op: 0,
             epoch: 0,
             sync_at,
+            acks: Vec::new(),
+            listing: BTreeSet::new(),
             me,
             #[cfg(feature = "sabotage")]
             retracted: BTreeMap::new(),

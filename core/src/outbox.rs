@@ -104,6 +104,10 @@ impl Outbox {
         self.bytes += 8;
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.done.is_empty()
+    }
+
     /// Takes what was gathered: batches with their approximate sizes.
     pub(crate) fn take(&mut self) -> Vec<(Batch, usize)> {
         self.close();

@@ -150,8 +150,7 @@ impl View {
 
     /// The ranges that `node` owns in the installed ring.
     pub(crate) fn arcs_of(&self, node: &NodeId) -> Vec<(u64, u64)> {
-        let without = self.ring.without(node);
-        moved(&self.ring, &without).into_iter().map(|range| (range.from, range.to)).collect()
+        self.ring.arcs(node)
     }
 }
 

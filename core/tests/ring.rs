@@ -77,6 +77,18 @@ proptest! {
     }
 
     #[test]
+    fn arcs_are_what_a_node_owns(members in members(), hashes in proptest::collection::vec(any::<u64>(), 50)) {
+        let ring = Ring::new(members);
+        for node in ring.nodes() {
+            let arcs = ring.arcs(node);
+            for hash in hashes.iter().copied().chain(arcs.iter().flat_map(|arc| [arc.0, arc.1])).chain([0, u64::MAX]) {
+                let within = arcs.iter().any(|arc| (arc.0..=arc.1).contains(&hash));
+                prop_assert_eq!(within, ring.owner(hash) == Some(node));
+            }
+        }
+    }
+
+    #[test]
     fn leaving_undoes_joining(members in members(), weight in 0..4_u32) {
         let ring = Ring::new(members);
         let joiner = node("n3x");

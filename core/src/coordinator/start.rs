@@ -61,8 +61,8 @@ impl Hub {
     /// Looks at a bounded number of the children of requests, and at none while some member cannot keep up.
     pub(super) fn request_slice(&mut self, step: &mut Step<'_>) {
         let mut left = limits::SLICE;
-        while left > 0 && !self.is_congested() {
-            let Some(number) = self.requests.next_busy() else { return };
+        while left > 0 {
+            let Some(number) = self.requests.next_busy().filter(|_| !self.is_congested()) else { return };
             let looked = match self.requests.get(number) {
                 Some(Open::Start(start)) if start.checked.is_some() => self.check_slice(step, number, left),
                 Some(Open::Start(_)) => self.mint_slice(step, number, left),

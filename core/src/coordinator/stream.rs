@@ -19,24 +19,26 @@ const STALLS: u8 = 4;
 impl Hub {
     /// Sends what this step has gathered, goes on with listings under way, and acknowledges.
     pub(super) fn flush(&mut self, step: &mut Step<'_>) {
-        for (batch, bytes) in self.outbox.take() {
-            let batch = Arc::new(batch);
+        if !self.outbox.is_empty() {
             let nodes: Vec<NodeId> = self.listeners().cloned().collect();
-            for node in nodes {
-                self.push(step, &node, &batch, bytes);
+            for (batch, bytes) in self.outbox.take() {
+                let batch = Arc::new(batch);
+                for node in &nodes {
+                    self.push(step, node, &batch, bytes);
+                }
             }
         }
-        let listing: Vec<NodeId> = self.listeners().filter(|node| self.lists_to(node)).cloned().collect();
-        for node in listing {
-            self.list_rows(step, &node);
+        if !self.listing.is_empty() {
+            for node in self.listing.clone() {
+                self.list_rows(step, &node);
+            }
         }
-        let acks: Vec<_> = self
-            .peers
-            .values_mut()
-            .filter_map(|peer| peer.ack.take().map(|(epoch, number)| (peer.member.clone(), epoch, number)))
-            .collect();
-        for (to, epoch, number) in acks {
-            self.send(step, &to, HubMessage::BatchAck { epoch, number });
+        for node in core::mem::take(&mut self.acks) {
+            let Some(peer) = self.peers.get_mut(&node) else { continue };
+            if let Some((epoch, number)) = peer.ack.take() {
+                let to = peer.member.clone();
+                self.send(step, &to, HubMessage::BatchAck { epoch, number });
+            }
         }
     }
 
@@ -44,12 +46,10 @@ impl Hub {
         self.peers.iter().filter(|(_, peer)| peer.is_accepted() && peer.out.is_some()).map(|(node, _)| node)
     }
 
-    fn lists_to(&self, node: &NodeId) -> bool {
-        self.peers.get(node).and_then(|peer| peer.out.as_ref()).is_some_and(|out| out.listing_from().is_some())
-    }
-
+    /// Whether a listing can go on at once.
     pub(super) fn has_rows_to_list(&self) -> bool {
-        self.listeners().any(|node| self.lists_to(node))
+        let out = |node: &NodeId| self.peers.get(node).filter(|peer| peer.is_accepted())?.out.as_ref();
+        self.listing.iter().any(|node| out(node).is_some_and(|out| out.listing_from().is_some()))
     }
 
     fn push(&mut self, step: &mut Step<'_>, node: &NodeId, batch: &Arc<Batch>, bytes: usize) {
@@ -68,6 +68,7 @@ impl Hub {
         self.epoch = self.epoch.max(above).wrapping_add(1);
         peer.out = Some(Outbound::new(self.epoch, step.now));
         peer.stalls = 0;
+        self.listing.insert(node.clone());
         let mut opening = Outbox::default();
         opening.phase(self.phase);
         self.restate(&mut opening);
@@ -128,6 +129,9 @@ impl Hub {
         if let Some(out) = self.peers.get_mut(node).and_then(|peer| peer.out.as_mut()) {
             out.listed_to((!complete).then_some(last));
         }
+        if complete {
+            self.listing.remove(node);
+        }
     }
 
     pub(super) fn batch(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64, batch: &Batch) {
@@ -136,6 +140,7 @@ impl Hub {
             Arrival::Old | Arrival::Gap => return,
             Arrival::Again(upto) => {
                 peer.ack = Some((epoch, upto));
+                self.acks.push(from.clone());
                 return;
             }
             Arrival::Lost => {
@@ -151,6 +156,7 @@ impl Hub {
         if let Some(peer) = self.peers.get_mut(from) {
             peer.inb.applied();
             peer.ack = Some((epoch, number));
+            self.acks.push(from.clone());
         }
         self.apply(step, from, batch);
     }

@@ -72,7 +72,7 @@ impl Hub {
 
     /// Every member has installed this view: what it moves can be moved.
     pub(super) fn complete_view(&mut self, step: &mut Step<'_>) {
-        if !self.view.is_complete() && self.silent().is_empty() && !self.view.members().is_empty() {
+        if !self.view.is_complete() && self.silent().next().is_none() {
             let ranges = self.view.completed();
             self.work.add_ranges(ranges, Job::Reconcile);
         }
@@ -97,11 +97,10 @@ impl Hub {
     }
 
     /// The members that have not said that they have installed this view.
-    fn silent(&self) -> Vec<NodeId> {
-        let others = self.view.members().keys().filter(|node| **node != self.me.node);
-        let silent =
-            others.filter(|node| !self.peers.get(*node).is_some_and(|peer| peer.inb.has_installed(self.view.hash())));
-        silent.cloned().collect()
+    fn silent(&self) -> impl Iterator<Item = &NodeId> {
+        let installed =
+            |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.inb.has_installed(self.view.hash()));
+        self.view.members().keys().filter(move |node| **node != self.me.node && !installed(node))
     }
 
     /// Members that keep the view from being completed leave it until they say hello again.
@@ -110,7 +109,8 @@ impl Hub {
             return;
         }
         self.view.extend(step.now + self.config.barrier_timeout);
-        for node in self.silent() {
+        let silent: Vec<NodeId> = self.silent().cloned().collect();
+        for node in silent {
             let Some(peer) = self.peers.get_mut(&node) else { continue };
             let (rows, member) = (peer.reset(step.now), peer.member.clone());
             self.forget_rows(&rows, &member);

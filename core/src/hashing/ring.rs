@@ -137,6 +137,32 @@ impl Ring {
         Owners { ring: self, at, steps: self.points.len(), left: k, seen: SmallVec::from_elem(0, words) }
     }
 
+    /// The ranges of hashes that belong to a node, both ends included, ascending.
+    #[must_use]
+    pub fn arcs(&self, node: &NodeId) -> Vec<(u64, u64)> {
+        let Ok(index) = self.nodes.binary_search(node) else { return Vec::new() };
+        let mut arcs: Vec<(u64, u64)> = Vec::new();
+        let mut from = 0;
+        for &point in self.points.iter() {
+            // Of two points at one place the first owns what lies before them.
+            if index_of(point) == index && from <= last_hash(point) {
+                match arcs.last_mut() {
+                    Some(last) if from > 0 && last.1 == from - 1 => last.1 = last_hash(point),
+                    _ => arcs.push((from, last_hash(point))),
+                }
+            }
+            from = last_hash(point).saturating_add(1);
+        }
+        // Beyond the last point, the hash space goes on at the first.
+        if self.points.first().is_some_and(|first| index_of(*first) == index) && from > 0 {
+            match arcs.last_mut() {
+                Some(last) if last.1 == from - 1 => last.1 = u64::MAX,
+                _ => arcs.push((from, u64::MAX)),
+            }
+        }
+        arcs
+    }
+
     /// Its points: the place in the upper 48 bits, the node's index in the lower 16, ascending.
     pub(super) fn points(&self) -> &[u64] {
         &self.points
