@@ -1,6 +1,6 @@
 //! What a change of the view costs one node: 100 nodes, 10k to 1M children, a member that goes and one that comes.
 //!
-//! Prints, for each size, the core's time in all and its longest single step. `cargo bench -p process-hub-core --bench
+//! Prints, for each size, the core's processor time in all and its longest single step. `cargo bench -p process-hub-core --bench
 //! topology`; no argument is taken. Criterion is no help here: a change of the view cannot be repeated on one state.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use cpu_time::ThreadTime;
 use process_hub_core::config::HubConfig;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
 use process_hub_core::message::{Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireRow};
@@ -73,7 +74,7 @@ impl Bench {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
             let mut effects = Effects::new();
-            let begin = Instant::now();
+            let begin = ThreadTime::now();
             self.hub.handle(self.now, black_box(input), &mut effects);
             let took = begin.elapsed();
             self.spent += took;

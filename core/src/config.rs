@@ -22,8 +22,10 @@ pub mod limits {
     pub const PAYLOAD: usize = 512 << 10;
     /// Entries in one list of a wire message. Requests may be larger: they are split.
     pub const BATCH: usize = 4_096;
-    /// Children that one step of a node starts, stops or looks at; the rest waits for the next step.
+    /// Children of requests that one step of a node looks at; the rest waits for the next step.
     pub const SLICE: usize = 4_096;
+    /// Children that one step of a node looks at because the view has changed: about two milliseconds' worth.
+    pub const PASS: usize = 1_024;
     /// Members of a cluster.
     pub const MEMBERS: usize = 1_024;
     /// Hubs on one node.

@@ -24,6 +24,8 @@ pub(crate) struct View {
     members: Members,
     hash: u64,
     ring: Ring,
+    /// This node's place among the ring's, if it owns anything.
+    mine: Option<usize>,
     complete: bool,
     /// The ring of the last complete view, then that of each view installed since, the present one included.
     since: Vec<Ring>,
@@ -49,6 +51,7 @@ impl View {
             hash: 0,
             since: Vec::new(),
             ring,
+            mine: None,
             complete: false,
             continuous: false,
             deadline: Time::ZERO,
@@ -103,6 +106,7 @@ impl View {
         }
         self.hash = hash_of(&members);
         self.members = members;
+        self.mine = self.ring.nodes().binary_search(&self.me).ok();
         self.complete = false;
         self.deadline = deadline;
         if before != after {
@@ -139,7 +143,11 @@ impl View {
     }
 
     pub(crate) fn is_mine(&self, hash: u64) -> bool {
-        self.owner(hash) == Some(&self.me)
+        #[cfg(feature = "sabotage")]
+        if self.in_join_order {
+            return self.owner(hash) == Some(&self.me);
+        }
+        self.mine.is_some() && self.ring.owner_index(hash) == self.mine
     }
 
     /// Whether this node may start a child that nobody else claims.

@@ -19,7 +19,7 @@ impl Hub {
         if self.work.is_empty() || self.is_congested() {
             return;
         }
-        let mut left = limits::SLICE;
+        let mut left = limits::PASS;
         while left > 0 {
             let Some(pass) = self.work.next_pass() else { return };
             left = left.saturating_sub(match pass.job {
