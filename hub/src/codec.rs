@@ -37,7 +37,8 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecErr
 
 /// Decodes a value that must be all of `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let config = bincode::config::standard().with_limit::<{ limits::PAYLOAD }>();
+    // The limit counts numbers by their size in memory, which may be eight times that in the bytes.
+    let config = bincode::config::standard().with_limit::<{ limits::PAYLOAD * 8 }>();
     let (value, read) =
         bincode::serde::decode_from_slice(bytes, config).map_err(|error| CodecError::Decode(error.to_string()))?;
     if read != bytes.len() {

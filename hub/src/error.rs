@@ -5,6 +5,7 @@ use std::io;
 use process_hub_core::config::ConfigError;
 use process_hub_core::id::{Addr, HubId, IdError, Kind};
 use process_hub_core::request;
+use process_hub_core::wire::CookieError;
 
 use crate::codec::CodecError;
 
@@ -20,6 +21,12 @@ pub enum StartNodeError {
     /// A field of the configuration is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// No cookie was given.
+    #[error("no cookie was given: without one, no node can prove to another that it belongs to the cluster")]
+    NoCookie,
+    /// A cookie is no secret.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
     /// Its address cannot be listened at.
     #[error("cannot listen at {addr}: {source}; choose an address of this machine and a port that is free")]
     Listen {

@@ -10,6 +10,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as process_hub;
+
 mod child;
 mod codec;
 mod context;
@@ -24,6 +27,8 @@ mod runtime;
 mod session;
 mod spec;
 mod stats;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod view;
 

@@ -218,3 +218,58 @@ impl fmt::Debug for ReadView {
         f.debug_struct("ReadView").field("rows", &self.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{member, token};
+
+    fn id(name: &str) -> ChildId {
+        ChildId::new(name).unwrap()
+    }
+
+    fn lookup(name: &str, on: &[(&Member, u64)]) -> Option<Lookup> {
+        let kind = process_hub_core::id::Kind::new("k").unwrap();
+        let place = |(member, sequence): &(&Member, u64)| Placement {
+            pid: Pid { node: member.node.clone(), boot: member.boot, sequence: *sequence },
+            role: Role::Active,
+            token: token(*sequence),
+        };
+        let spec = Some(Arc::new(ChildSpec::new(id(name), kind, Vec::new())));
+        Some(Lookup { spec, placements: on.iter().map(place).collect() })
+    }
+
+    #[test]
+    fn it_answers_what_was_put_in() {
+        let (n1, n2) = (member("n1", 1), member("n2", 5));
+        let view = ReadView::new(3, n1.clone());
+        view.install(vec![n1.clone(), n2.clone()]);
+        for (name, on) in [("a", &n1), ("b", &n2)] {
+            view.apply(&id(name), lookup(name, &[(on, 7)]));
+        }
+        assert_eq!(view.lookup(&id("b")), lookup("b", &[(&n2, 7)]), "token and issuer survive");
+        assert_eq!(view.pid(&id("a")).unwrap().to_string(), "n1/1/7");
+        assert_eq!(view.list(Some(&n1), |_| true).len(), 1);
+        assert_eq!(view.list(None, |_| true).len(), 2);
+        view.apply(&id("a"), None);
+        assert_eq!((view.pid(&id("a")), view.lookup(&id("a")), view.len()), (None, None, 1));
+    }
+
+    #[test]
+    fn a_member_that_left_is_never_shown_even_before_its_rows_are_gone() {
+        let (n1, n2) = (member("n1", 1), member("n2", 5));
+        let view = ReadView::new(3, n1.clone());
+        view.install(vec![n1.clone(), n2.clone()]);
+        view.apply(&id("a"), lookup("a", &[(&n2, 7), (&n1, 8)]));
+        view.apply(&id("b"), lookup("b", &[(&n2, 9)]));
+        view.install(vec![n1.clone()]);
+        assert_eq!(view.pids(&id("a")).len(), 1);
+        assert_eq!(view.pid(&id("b")), None);
+        assert_eq!(view.lookup(&id("b")).unwrap().placements, [], "it is still declared");
+        // It returns, and its old rows stay hidden until they are told anew.
+        view.install(vec![n1, n2.clone()]);
+        assert_eq!(view.pid(&id("b")), None);
+        view.apply(&id("b"), lookup("b", &[(&n2, 9)]));
+        assert_eq!(view.pid(&id("b")).unwrap().sequence, 9);
+    }
+}

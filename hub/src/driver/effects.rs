@@ -2,19 +2,26 @@
 
 use std::sync::{PoisonError, RwLockWriteGuard};
 
-use process_hub_core::id::{HubId, RequestId};
+use process_hub_core::id::{HubId, Member, RequestId};
 use process_hub_core::request::Reply;
-use process_hub_core::{ChildEvent, Effect, Input, Time};
+use process_hub_core::{ChildEvent, Effect, Input, Lane, LinkEvent, Message, Time};
 
 use crate::driver::{Caller, Driver};
 use crate::error::OpenHubError;
 use crate::events::HubEvent;
 use crate::handle::HubSlot;
+use crate::session::outbox::Pushed;
 
 impl Driver {
     pub(super) fn carry_out(&mut self, now: Time, effect: Effect) {
         match effect {
-            Effect::Send { .. } | Effect::Dial { .. } | Effect::Hangup { .. } => {}
+            Effect::Send { to, lane, message } => self.send(to, lane, message),
+            Effect::Dial { addr } => self.dialler.dial(addr),
+            Effect::Hangup { member, reason } => {
+                if self.links.hang_up(&member) {
+                    self.link_down(member, &reason);
+                }
+            }
             Effect::Start { hub, spec, pid, token, role } => {
                 if let Err(reason) = self.children.start(&hub, spec, &pid, token, role) {
                     self.later.push(Input::Child {
@@ -42,6 +49,18 @@ impl Driver {
                 self.shared.members.send_replace(self.node.members().into());
             }
             Effect::ViewChanged { hub: Some(hub) } => self.install_view(&hub),
+        }
+    }
+
+    fn send(&mut self, to: Member, lane: Lane, message: Message) {
+        match self.links.send(&to, lane, message) {
+            Some(Pushed::Queued) => {}
+            Some(Pushed::Overflowed) => {
+                self.shared.stats.messages_dropped.one();
+                tracing::warn!(peer = %to, "the peer is slow: changes to it are dropped and repaired later");
+                self.later.push(Input::Link(LinkEvent::Congested { member: to }));
+            }
+            Some(Pushed::Dropped) | None => self.shared.stats.messages_dropped.one(),
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::handle::Command;
 use crate::runtime::{AnyRuntime, BoxFuture};
+use crate::session::News;
 
 /// Inputs taken at a time; what a batch sends is flushed after it.
 const BATCH: usize = 512;
@@ -30,8 +31,10 @@ pub(crate) type ChildReports = mpsc::UnboundedSender<ChildReport>;
 pub(crate) struct Inbox {
     from_handles: mpsc::Receiver<Command>,
     from_children: mpsc::UnboundedReceiver<ChildReport>,
+    from_links: mpsc::Receiver<News>,
     pub(crate) commands: Vec<Command>,
     pub(crate) reports: Vec<ChildReport>,
+    pub(crate) news: Vec<News>,
     sleep: Option<(Time, BoxFuture<()>)>,
 }
 
@@ -50,8 +53,10 @@ impl Inbox {
     pub(crate) fn new(
         from_handles: mpsc::Receiver<Command>,
         from_children: mpsc::UnboundedReceiver<ChildReport>,
+        from_links: mpsc::Receiver<News>,
     ) -> Self {
-        Self { from_handles, from_children, commands: Vec::new(), reports: Vec::new(), sleep: None }
+        let (commands, reports, news) = (Vec::new(), Vec::new(), Vec::new());
+        Self { from_handles, from_children, from_links, commands, reports, news, sleep: None }
     }
 
     /// Waits until something has arrived or `wake` has come.
@@ -62,9 +67,10 @@ impl Inbox {
         }
         poll_fn(|cx| {
             let mut any = false;
-            // The handles go on existing as long as the driver does, so neither channel ever ends.
+            // The driver holds a sender of each, so no channel ever ends.
             any |= matches!(self.from_handles.poll_recv_many(cx, &mut self.commands, BATCH), Poll::Ready(1..));
             any |= matches!(self.from_children.poll_recv_many(cx, &mut self.reports, BATCH), Poll::Ready(1..));
+            any |= matches!(self.from_links.poll_recv_many(cx, &mut self.news, BATCH), Poll::Ready(1..));
             if any {
                 return Poll::Ready(Woken::Inputs);
             }

@@ -3,12 +3,15 @@
 mod children;
 mod effects;
 mod inbox;
+mod links;
+mod news;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use process_hub_core::config::NodeConfig;
-use process_hub_core::id::{Boot, Member, RequestId};
+use process_hub_core::id::{Addr, Boot, RequestId};
 use process_hub_core::request::{Reply, Request};
 use process_hub_core::{Effects, Input, Node, Time};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,11 +19,13 @@ use tracing::Instrument;
 
 use crate::driver::children::Children;
 use crate::driver::inbox::{Inbox, Woken};
+use crate::driver::links::Links;
 use crate::error::{OpenHubError, StartNodeError};
 use crate::handle::{Command, Hub, NodeHandle, NodeShared};
 use crate::instance::yield_now;
 use crate::options::NodeOptions;
 use crate::runtime::{AnyRuntime, Runtime};
+use crate::session::{self, Credentials, News, Stop};
 use crate::stats::Stats;
 use crate::transport::{Listener, Transport};
 
@@ -28,6 +33,10 @@ pub(crate) use crate::driver::inbox::{ChildReport, ChildReports};
 
 /// Requests that may wait for the driver; callers beyond wait in line.
 const COMMANDS: usize = 1_024;
+/// Pieces of news from the links that may wait for the driver; readers beyond wait, and their peers with them.
+const NEWS: usize = 256;
+/// How long what is queued on the links may take to be written when the node ends.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 /// Starts a node: listens, begins to look for the cluster, and returns. It runs as tasks of `runtime` until it leaves
 /// or is shut down, or the runtime ends.
@@ -51,6 +60,7 @@ pub async fn start<R: Runtime, T: Transport>(
     let boot = options.boot.unwrap_or_else(|| boot(&runtime));
     let node = Node::new(config, boot, runtime.random_u64())?;
 
+    let credentials = Credentials::new(&options, node.member(), &advertises)?;
     let (commands, from_handles) = mpsc::channel(COMMANDS);
     let (reports, from_children) = mpsc::unbounded_channel();
     let shared = Arc::new(NodeShared {
@@ -67,12 +77,33 @@ pub async fn start<R: Runtime, T: Transport>(
         hubs: Default::default(),
         stats: Stats::default(),
     });
-    let inbox = Inbox::new(from_handles, from_children);
-    let driver = Driver::new(node, shared.clone());
+    let (news, from_links) = mpsc::channel(NEWS);
+    let (stop, stopped) = oneshot::channel();
+    let links = session::Links::new(runtime.clone(), transport, shared.clone(), options.limits, credentials, news);
+    let links = Arc::new(links);
     let span = tracing::info_span!("node", node = %shared.member.node, boot = shared.member.boot.0);
+    let dialler = Dialler { links: links.clone(), span: span.clone() };
+    let driver = Driver::new(node, shared.clone(), Box::new(dialler), stop);
+    let inbox = Inbox::new(from_handles, from_children, from_links);
+    runtime.spawn(session::accept(links, listener, stopped).instrument(span.clone()));
     runtime.spawn(driver.run(inbox).instrument(span));
-    drop(listener);
     Ok(NodeHandle::from_shared(shared))
+}
+
+/// Opens links, without their types.
+trait Dial: Send {
+    fn dial(&self, addr: Addr);
+}
+
+struct Dialler<R, T> {
+    links: Arc<session::Links<R, T>>,
+    span: tracing::Span,
+}
+
+impl<R: Runtime, T: Transport> Dial for Dialler<R, T> {
+    fn dial(&self, addr: Addr) {
+        self.links.runtime.spawn(session::dial(self.links.clone(), addr).instrument(self.span.clone()));
+    }
 }
 
 /// A boot that is higher than any earlier one of this name as far as a clock can tell: milliseconds, then 20 random
@@ -86,6 +117,10 @@ struct Driver {
     node: Node,
     shared: Arc<NodeShared>,
     children: Children,
+    links: Links,
+    dialler: Box<dyn Dial>,
+    // Dropped to stop listening.
+    listening: Option<Stop>,
     callers: HashMap<RequestId, Caller>,
     next_request: u64,
     effects: Effects,
@@ -101,10 +136,13 @@ enum Caller {
 }
 
 impl Driver {
-    fn new(node: Node, shared: Arc<NodeShared>) -> Self {
+    fn new(node: Node, shared: Arc<NodeShared>, dialler: Box<dyn Dial>, stop: Stop) -> Self {
         Self {
             node,
             children: Children::default(),
+            links: Links::new(shared.member.node.clone()),
+            dialler,
+            listening: Some(stop),
             shared,
             callers: HashMap::new(),
             next_request: 0,
@@ -124,13 +162,17 @@ impl Driver {
                 Woken::Busy => yield_now().await,
             }
             self.tick();
+            self.links.flush();
         }
-        self.close(inbox);
+        self.close(inbox).await;
     }
 
     /// Handles everything that has arrived.
     fn take(&mut self, inbox: &mut Inbox) {
         let now = self.now();
+        for news in inbox.news.drain(..) {
+            self.news(now, news);
+        }
         for ChildReport { hub, sequence, event } in inbox.reports.drain(..) {
             if self.children.report(&hub, sequence, &event) {
                 self.handle(now, Input::Child { hub, sequence, event });
@@ -188,15 +230,38 @@ impl Driver {
             self.carry_out(now, effect);
         }
         self.effects = effects;
+        self.settle(now);
+    }
+
+    /// Tells the core what carrying out its effects has brought about.
+    fn settle(&mut self, now: Time) {
         // Such inputs are answers to effects and rarely lead to more of their sort, so this ends.
         for input in std::mem::take(&mut self.later) {
             self.handle(now, input);
         }
     }
 
-    fn close(mut self, inbox: Inbox) {
+    /// Ends children, links and listening, and waits a little for what is queued on the links to be written.
+    async fn close(mut self, mut inbox: Inbox) {
         self.children.kill_all();
         self.hubs_mut().clear();
+        self.links.close_all();
+        self.listening = None;
+        let mut listening = true;
+        let until = self.now() + LAST_WRITES;
+        while (listening || !self.links.all_ended()) && self.now() < until {
+            inbox.wait(&self.shared.runtime, Some(until)).await;
+            for news in inbox.news.drain(..) {
+                match news {
+                    News::Lost { link, member, .. } => drop(self.links.lost(link, &member)),
+                    News::NotListening => listening = false,
+                    _ => {}
+                }
+            }
+            // Whoever still asks for something learns from the dropped answer that the node has ended.
+            inbox.commands.clear();
+            inbox.reports.clear();
+        }
         tracing::info!("node ended");
         // Only now: whoever waits for the end of the node sees a node that has ended.
         drop(inbox);
@@ -204,9 +269,5 @@ impl Driver {
 
     fn now(&self) -> Time {
         self.shared.runtime.now()
-    }
-
-    fn member(&self) -> &Member {
-        &self.shared.member
     }
 }

@@ -32,7 +32,7 @@ const EVENT_ROOM: usize = 4_096;
 
 /// One hub as seen from this node. Cheap to clone; lookups never wait for anything.
 #[derive(Clone)]
-pub struct Hub(Arc<HubShared>);
+pub struct Hub(pub(crate) Arc<HubShared>);
 
 /// What the handle, the children and the driver share of a hub.
 pub(crate) struct HubShared {

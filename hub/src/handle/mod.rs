@@ -10,6 +10,8 @@ pub use node::NodeHandle;
 pub use start::StartChildren;
 pub use stop::StopChildren;
 
+#[cfg(test)]
+pub(crate) use hub::HubShared;
 pub(crate) use hub::HubSlot;
 pub(crate) use node::NodeShared;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use process_hub_core::MemberInfo;
 use process_hub_core::config::HubConfig;
-use process_hub_core::id::{Addr, HubId, Member};
+use process_hub_core::id::{Addr, Boot, HubId, Member, NodeId};
 use process_hub_core::request::{Reply, Request};
 use smol_str::SmolStr;
 use tokio::sync::{mpsc, watch};
@@ -35,6 +35,14 @@ pub(crate) struct NodeShared {
     pub(crate) members: watch::Sender<Arc<[MemberInfo]>>,
     pub(crate) hubs: RwLock<HubSlot>,
     pub(crate) stats: Stats,
+}
+
+impl NodeShared {
+    /// The highest boot known of a name.
+    pub(crate) fn known_boot(&self, name: &NodeId) -> Option<Boot> {
+        let members = self.members.borrow();
+        members.iter().filter(|info| info.member.node == *name).map(|info| info.member.boot).max()
+    }
 }
 
 impl NodeHandle {

@@ -1,6 +1,8 @@
 //! One running child: its mailbox, and the task that runs its callbacks.
 
 pub(crate) mod mailbox;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timers;
 
 use std::any::Any;

@@ -97,6 +97,16 @@ impl Outbox {
         self.flush();
     }
 
+    /// Has the writer close the link now; what waits is dropped.
+    pub(crate) fn abort(&self) {
+        let mut state = self.state();
+        state.probes = VecDeque::new();
+        state.bulk = VecDeque::new();
+        state.closing = true;
+        drop(state);
+        self.flush();
+    }
+
     /// Moves messages of about `room` bytes to `into`, probes first; pending while there are none.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>, room: usize, into: &mut Vec<Message>) -> Poll<Work> {
         let mut state = self.state();
@@ -114,7 +124,7 @@ impl Outbox {
         if drained {
             state.congested = false;
         }
-        if !into.is_empty() || drained {
+        if !into.is_empty() || (drained && !state.closing) {
             return Poll::Ready(Work::Write { drained });
         }
         if state.closing {
