@@ -9,6 +9,8 @@ mod context;
 mod declared;
 mod key;
 mod placements;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
