@@ -50,9 +50,15 @@ fn golden_file_is_written_on_request() {
     if std::env::var_os("PROCESS_HUB_WRITE_GOLDEN").is_none() {
         return;
     }
-    let lines =
-        one_of_each().iter().map(|(name, message)| format!("{name} {}\n", hex(&encoded(message)))).collect::<String>();
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/messages.txt"), lines).unwrap();
+    let core = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut lines = String::new();
+    for (name, message) in one_of_each() {
+        let bytes = encoded(&message);
+        lines += &format!("{name} {}\n", hex(&bytes));
+        // Where the fuzzer begins.
+        std::fs::write(core.join("../fuzz/seeds/wire_decode").join(name), bytes).unwrap();
+    }
+    std::fs::write(core.join("tests/data/messages.txt"), lines).unwrap();
 }
 
 /// Bytes near to those of a message: cut, lengthened, changed in places, joined to another's.
