@@ -1,0 +1,13 @@
+//! Several operating-system processes over loopback: what a user of the program would see.
+//!
+//! Every wait is for a condition, with a deadline; every process ends with the test that started it.
+
+mod support;
+
+mod admin;
+mod bad_input;
+mod children;
+mod cli;
+mod demo;
+mod failures;
+mod partitions;

@@ -1,0 +1,34 @@
+//! Requests to an admin API, raw: the status and whatever JSON came back.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Request;
+
+/// An answer's status and body. Status 0: none came.
+pub(crate) type Answer = (u16, Value);
+
+/// Sends one request with a JSON body, or without a body where it is null.
+pub(crate) fn ask(method: &str, url: &str, body: &Value) -> Answer {
+    let text = if body.is_null() { None } else { Some(body.to_string()) };
+    raw(method, url, &[("content-type", "application/json")], text.as_deref())
+}
+
+/// Sends one request as it is.
+pub(crate) fn raw(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+    let config = Agent::config_builder().http_status_as_error(false).proxy(None).allow_non_standard_methods(true);
+    let agent: Agent = config.timeout_global(Some(Duration::from_secs(20))).build().into();
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let sent = match body {
+        Some(body) => agent.run(request.body(body.to_owned()).unwrap()),
+        None => agent.run(request.body(()).unwrap()),
+    };
+    let Ok(mut answer) = sent else { return (0, Value::Null) };
+    let status = answer.status().as_u16();
+    let bytes = answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap_or_default();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
