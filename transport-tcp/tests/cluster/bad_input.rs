@@ -45,7 +45,13 @@ fn a_batch_with_something_wrong_starts_nothing() {
     refused(&node, with(json!({"id": "x", "kind": "echo", "args": {"a": 1}})), 400, "bad_args", &["echo"]);
     refused(&node, with(json!({"id": "x", "kind": "echo", "restart": "never"})), 400, "malformed_request", &["never"]);
     let large = json!({"text": "m".repeat(20_000)});
-    refused(&node, with(json!({"id": "x", "kind": "echo", "metadata": large})), 400, "too_large", &["metadata", "16384"]);
+    refused(
+        &node,
+        with(json!({"id": "x", "kind": "echo", "metadata": large})),
+        400,
+        "too_large",
+        &["metadata", "16384"],
+    );
     refused(&node, with(json!({"id": "c1", "kind": "echo"})), 409, "already_started", &["`c1`", "check_existing"]);
     let (status, body) = node.post("/v1/hubs/other/children", &json!({"children": [good]}));
     assert_eq!((status, &body["error"]["code"]), (404, &json!("unknown_hub")), "{body}");

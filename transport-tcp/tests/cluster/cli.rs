@@ -18,7 +18,8 @@ fn json_of(text: &str) -> Value {
 #[test]
 fn one_child_from_start_to_stop() {
     let [n1, n2] = cluster(["n1", "n2"]);
-    let start = ["start", "c 1/x", "--kind", "counter", "--args", "5", "--restart", "transient", "--metadata", "tag=blue"];
+    let start =
+        ["start", "c 1/x", "--kind", "counter", "--args", "5", "--restart", "transient", "--metadata", "tag=blue"];
     let (status, said) = client(&n1, &start);
     assert_eq!(status, 0, "{said}");
     assert!(said.contains("c 1/x") && said.contains("1 started"), "{said}");

@@ -19,8 +19,7 @@ fn every_check_of_the_demonstration_holds() {
 
 #[test]
 fn a_demonstration_that_is_broken_off_leaves_nothing_behind() {
-    let mut demo =
-        Command::new(PROGRAM).args(["demo"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut demo = Command::new(PROGRAM).args(["demo"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);
     lines.find(|line| line.contains("PROCESS")).unwrap();
     let pids: Vec<Pid> = lines

@@ -116,7 +116,8 @@ fn a_node_with_another_cookie_is_refused() {
     };
     let ours = file("ours", "our cookie, which is long enough for anybody\n");
     let theirs = file("theirs", "their cookie, which is long enough as well\n");
-    let both = file("both", "the next cookie, which is long enough too\nour cookie, which is long enough for anybody\n");
+    let both =
+        file("both", "the next cookie, which is long enough too\nour cookie, which is long enough for anybody\n");
     let n1 = Node::start("n1", &["--cookie-file", &ours]);
     let stranger = Node::start("stranger", &["--cookie-file", &theirs, "--join", &n1.listen]);
     until("the refusal is logged", || {

@@ -2,6 +2,8 @@
 //!
 //! Every wait is for a condition, with a deadline; every process ends with the test that started it.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where what it needs is not there")]
+
 mod support;
 
 mod admin;

@@ -4,21 +4,46 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::http::{self, Answer};
-use super::until;
+use super::{PATIENCE, until};
 
 /// The program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_process-hub");
 
 /// Runs the program to its end.
+///
+/// # Panics
+/// When it does not end.
 pub(crate) fn run(args: &[&str]) -> Output {
-    Command::new(PROGRAM).args(args).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(PROGRAM);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let [stdout, stderr] = [read_all(stdout), read_all(stderr)];
+    let end = Instant::now() + 2 * PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            let _ = kill_process(pid, Signal::KILL);
+            panic!("{args:?} does not end");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Output { status: child.wait().unwrap(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
 }
 
 /// A running node; killed when it goes out of scope.
