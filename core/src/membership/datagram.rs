@@ -15,6 +15,8 @@ use crate::id::{Boot, NodeId};
 pub(super) const LARGEST: usize = 60_000;
 
 const ADDR: usize = 256;
+/// The tag of the message that ends an indirect probe.
+const FORWARDED_ACK: u8 = 5;
 
 /// The bytes are no datagram, or there is no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(super) struct RawUpdate<'a> {
 pub(super) struct Datagram<'a> {
     bytes: &'a [u8],
     pub(super) sender: RawId<'a>,
+    /// Whom the sender has just probed for the receiver, with success.
+    pub(super) vouched: Option<RawId<'a>>,
     /// Where the count of updates lies.
     body: usize,
     count: u16,
@@ -78,7 +82,9 @@ impl<'a> Datagram<'a> {
         if !reader.0.is_empty() {
             return Err(Malformed);
         }
-        Ok(Self { bytes, sender: header.sender, body, count })
+        let RawMessage(tag, third, _) = header.message;
+        let vouched = third.filter(|_| tag == FORWARDED_ACK);
+        Ok(Self { bytes, sender: header.sender, vouched, body, count })
     }
 
     /// Its updates, each with the bytes it takes.
@@ -205,7 +211,7 @@ fn put_header(header: &Header<Id>, buf: &mut impl BufMut) {
         Message::PingReq { .. } => (2, None),
         Message::IndirectPing { .. } => (3, None),
         Message::IndirectAck { .. } => (4, None),
-        Message::ForwardedAck { .. } => (5, None),
+        Message::ForwardedAck { .. } => (FORWARDED_ACK, None),
         Message::Announce => (6, None),
         Message::Feed => (7, None),
         Message::Gossip => (8, None),
@@ -252,7 +258,7 @@ impl<'a> RawMessage<'a> {
             (2, Some(third)) => Message::PingReq { target: id(third)?, probe_number },
             (3, Some(third)) => Message::IndirectPing { origin: id(third)?, probe_number },
             (4, Some(third)) => Message::IndirectAck { target: id(third)?, probe_number },
-            (5, Some(third)) => Message::ForwardedAck { origin: id(third)?, probe_number },
+            (FORWARDED_ACK, Some(third)) => Message::ForwardedAck { origin: id(third)?, probe_number },
             (6, _) => Message::Announce,
             (7, _) => Message::Feed,
             (8, _) => Message::Gossip,

@@ -185,7 +185,7 @@ impl Membership {
     }
 
     /// Tells a member with a link who we are; its answer tells who is up.
-    fn greet(&mut self, node: &NodeId) {
+    pub(super) fn greet(&mut self, node: &NodeId) {
         if let Some(name) = self.names.get(node) {
             self.swim.announce(name.id.clone());
         }

@@ -86,8 +86,18 @@ enum Due {
     Announce,
     /// Whether our boot was used before must be decided.
     Doubt,
-    /// A member whose link was lost had until now to show that it lives.
-    Confirm(Id, u16),
+    /// A suspect has until now to show that it lives, or somebody to vouch for it.
+    LastCall(LastCall),
+}
+
+/// The time a suspect is given before it is declared down: others are asked to probe it, so many times.
+#[derive(Debug)]
+struct LastCall {
+    id: Id,
+    incarnation: u16,
+    since: Time,
+    rounds: u32,
+    every: Duration,
 }
 
 /// Membership, as one node knows it.
@@ -220,6 +230,9 @@ impl Membership {
             // It was raised while this link was being made.
             return self.hang_up(from, links::RAISED, facts);
         }
+        if let Some(id) = &datagram.vouched {
+            self.names.vouch(id.node, id.boot, &from.node, self.now);
+        }
         let sifted = self.sift(&datagram);
         if sifted.dropped.is_empty() {
             self.swim.receive(bytes);
@@ -246,12 +259,12 @@ impl Membership {
         self.forgive_pause();
         while let Some(due) = self.queue.pop(self.now) {
             match due {
-                Due::Swim(timer) => self.protocol_timer(timer, facts),
+                Due::Swim(timer) => self.protocol_timer(timer),
                 Due::Dial(addr) => self.dial(&addr, facts),
                 Due::Beat => self.beat(facts),
                 Due::Doubt => self.resolve_doubt(facts),
                 Due::Announce => self.announce_all(),
-                Due::Confirm(id, incarnation) => self.confirm(&id, incarnation),
+                Due::LastCall(call) => self.last_call(call, facts),
             }
             self.settle(facts);
         }

@@ -38,6 +38,10 @@ pub(super) struct Name {
     pub(super) reports: BTreeMap<NodeId, Time>,
     /// Whether the loss of its link has led to suspicion already, or there was none to lose.
     pub(super) suspected: bool,
+    /// Who last probed it for us with success, and when.
+    pub(super) vouched: Option<(NodeId, Time)>,
+    /// Whether the last call for it is out.
+    pub(super) called: bool,
     /// When its death was last contested.
     pub(super) contested: Option<Time>,
     /// Who could not pass something on to it, and when.
@@ -57,6 +61,8 @@ impl Name {
             refused: None,
             reports: BTreeMap::new(),
             suspected: true,
+            vouched: None,
+            called: false,
             contested: None,
             dead_ends: BTreeMap::new(),
         }
@@ -123,6 +129,13 @@ impl Names {
         self.names.get(&member.node).and_then(|name| name.link.as_ref()).is_some_and(|link| link.boot == member.boot)
     }
 
+    /// Notes that `by` has just heard from this life of `node`.
+    pub(super) fn vouch(&mut self, node: &str, boot: Boot, by: &NodeId, now: Time) {
+        if let Some(name) = self.names.get_mut(node).filter(|name| name.id.boot == boot) {
+            name.vouched = Some((by.clone(), now));
+        }
+    }
+
     /// Notes that something is sent; says whether there is a link to send it on.
     pub(super) fn sent(&mut self, node: &NodeId, boot: Boot, now: Time) -> bool {
         match self.names.get_mut(node).and_then(|name| name.link.as_mut()) {
@@ -165,6 +178,7 @@ impl Names {
     pub(super) fn shift(&mut self, span: Duration) {
         for name in self.names.values_mut() {
             if let Some(link) = &mut name.link {
+                link.since += span;
                 link.heard += span;
             }
         }

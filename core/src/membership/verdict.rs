@@ -9,11 +9,14 @@ use foca::{State, Timer};
 use super::datagram::{self, Datagram, RawUpdate};
 use super::identity::Id;
 use super::names::Name;
-use super::{Due, Fact, Membership};
+use super::{Due, Fact, LastCall, Membership};
 use crate::config::MembershipConfig;
 use crate::id::{Boot, Member, NodeId};
 use crate::message::Message;
 use crate::time::Time;
+
+/// How many are asked, in each round of a last call, to probe a suspect.
+const HELPERS: usize = 8;
 
 /// What a look at a datagram found before it was applied.
 #[derive(Debug, Default)]
@@ -28,9 +31,10 @@ pub(super) struct Sifted {
     pub(super) suspicion: bool,
 }
 
-/// Whether the link is open, to this life, and something arrived on it lately.
+/// Whether the link is open, to this life, and something arrived on it lately. That it could be opened is not enough:
+/// a process that is stuck may still shake hands.
 fn is_alive(name: &Name, boot: Boot, config: &MembershipConfig, now: Time) -> bool {
-    let link = name.link.as_ref().filter(|link| link.boot == boot);
+    let link = name.link.as_ref().filter(|link| link.boot == boot && link.heard > link.since);
     link.is_some_and(|link| now.since(link.heard) < config.keepalive * 2)
 }
 
@@ -84,17 +88,11 @@ impl Membership {
         }
     }
 
-    pub(super) fn protocol_timer(&mut self, timer: Timer<Id>, facts: &mut Vec<Fact>) {
+    pub(super) fn protocol_timer(&mut self, timer: Timer<Id>) {
         let probed = matches!(timer, Timer::ProbeRandomMember(_));
-        if let Timer::ChangeSuspectToDown { member_id, incarnation, .. } = &timer {
-            // The library declares a member down even if it refuted the suspicion in the meantime.
-            if !self.is_suspect(member_id, *incarnation) {
-                return;
-            }
-            let name = self.names.get(&member_id.node);
-            if name.is_some_and(|name| is_alive(name, member_id.boot, &self.config, self.now)) {
-                return self.remind(member_id, *incarnation, facts);
-            }
+        if let Timer::ChangeSuspectToDown { member_id, incarnation, .. } = timer {
+            // The library would declare it down now, even if it refuted the suspicion in the meantime.
+            return self.call(member_id, incarnation, 2, self.config.probe_period / 2);
         }
         self.swim.timer(timer);
         if probed {
@@ -126,17 +124,54 @@ impl Membership {
         let (id, incarnation) = (member.id().clone(), member.incarnation());
         self.swim.apply(id.clone(), incarnation, State::Suspect);
         self.swim.gossip();
-        self.queue.push(self.now + self.config.suspicion / 2, Due::Confirm(id, incarnation));
+        self.call(id, incarnation, 4, self.config.suspicion / 8);
         self.watch_suspects();
     }
 
-    /// The time that [`Membership::suspect`] gave is over.
-    pub(super) fn confirm(&mut self, id: &Id, incarnation: u16) {
-        let unlinked = self.names.get(&id.node).is_some_and(|name| name.link.is_none());
-        if unlinked && self.is_suspect(id, incarnation) {
-            self.swim.apply(id.clone(), incarnation, State::Down);
+    /// Makes the last call for a suspect, unless one is out.
+    fn call(&mut self, id: Id, incarnation: u16, rounds: u32, every: Duration) {
+        let Some(name) = self.names.get_mut(&id.node).filter(|name| !name.called) else { return };
+        name.called = true;
+        self.queue.push(self.now, Due::LastCall(LastCall { id, incarnation, since: self.now, rounds, every }));
+    }
+
+    /// One round of a last call, or its end.
+    pub(super) fn last_call(&mut self, call: LastCall, facts: &mut Vec<Fact>) {
+        let suspect = self.is_suspect(&call.id, call.incarnation);
+        let Some(name) = self.names.get_mut(&call.id.node) else { return };
+        name.called = false;
+        if !suspect {
+            return;
         }
-        self.watch_suspects();
+        if is_alive(name, call.id.boot, &self.config, self.now) {
+            return self.remind(&call.id, call.incarnation, facts);
+        }
+        if let Some((by, _)) = name.vouched.clone().filter(|(_, at)| *at >= call.since) {
+            // It has refuted the suspicion, and that was lost: it is in what the voucher tells.
+            return self.greet(&by);
+        }
+        if call.rounds == 0 {
+            self.swim.apply(call.id, call.incarnation, State::Down);
+            return self.watch_suspects();
+        }
+        name.called = true;
+        self.ask_about(&call, facts);
+        let next = LastCall { rounds: call.rounds - 1, ..call };
+        self.queue.push(self.now + next.every, Due::LastCall(next));
+    }
+
+    /// Asks some of those with a link to probe a suspect.
+    fn ask_about(&mut self, call: &LastCall, facts: &mut Vec<Fact>) {
+        let me = self.swim.id().clone();
+        let linked: Vec<Id> = self.names.linked().map(|(_, name)| name.id.clone()).collect();
+        let first = (call.rounds as usize * HELPERS) % linked.len().max(1);
+        for helper in linked[first..].iter().chain(&linked[..first]).take(HELPERS) {
+            let message = foca::Message::PingReq { target: call.id.clone(), probe_number: 0 };
+            let bytes = datagram::make(&me, helper, message, None);
+            if self.names.sent(&helper.node, helper.boot, self.now) {
+                facts.push(Fact::Send { to: helper.member(), message: Message::Swim(bytes.into()) });
+            }
+        }
     }
 
     /// The host of a member that is not linked refused a dial: nobody listens there any more.

@@ -70,6 +70,8 @@ pub(super) struct Cluster {
     rng: ChaCha8Rng,
     /// Directions in which nothing passes.
     cut: BTreeSet<(usize, usize)>,
+    /// Directions in which dials are refused by the host.
+    refusing: BTreeSet<(usize, usize)>,
     /// Of 1,000 datagrams, how many are lost.
     pub(super) loss: u32,
     /// Whether keep-alives and refusals are lost too.
@@ -108,6 +110,7 @@ impl Cluster {
             conns: BTreeMap::new(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             cut: BTreeSet::new(),
+            refusing: BTreeSet::new(),
             loss: 0,
             lose_all: false,
             inputs: 0,
@@ -242,6 +245,12 @@ impl Cluster {
 
     pub(super) fn pause(&mut self, at: usize, span: Duration) {
         self.machines[at].paused = Some(self.now + span);
+    }
+
+    /// Has the host of `to` refuse all links with `from`, and closes the one there is.
+    pub(super) fn refuse(&mut self, from: usize, to: usize) {
+        self.refusing.extend([(from, to), (to, from)]);
+        self.flap(from, to);
     }
 
     /// Closes the link between two, as seen by both.
@@ -494,6 +503,7 @@ impl Cluster {
             _ if from == to => Some(DialFailure::Myself),
             _ if !both => Some(DialFailure::Unreachable),
             Power::Killed => Some(DialFailure::Refused),
+            _ if self.refusing.contains(&(from, to)) => Some(DialFailure::Refused),
             _ => self.settle_duplicate(from, to),
         };
         let life = self.machines[from].membership.me().boot;

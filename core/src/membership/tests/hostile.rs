@@ -9,10 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use super::cluster::{Cluster, name};
 use crate::config::{NodeConfig, limits};
 use crate::id::{Addr, Boot, Member, NodeId};
-use crate::input::LinkEvent;
+use crate::input::{DialFailure, LinkEvent};
 use crate::membership::datagram::{self, Datagram};
 use crate::membership::identity::Id;
-use crate::membership::{Membership, Route};
+use crate::membership::{Fact, Membership, Route};
 use crate::time::Time;
 
 fn id(node: &str, boot: u64, generation: u32) -> Id {
@@ -74,6 +74,56 @@ fn a_datagram_speaks_for_its_link_alone() {
     }
     assert_eq!(membership.refused_datagrams(), 2);
     assert_eq!(membership.members().len(), 2);
+    // Only a later life of the same name is possible: it was raised while the link was made.
+    let bytes = datagram::make(&id("n001", 6, 0), &id("n000", 1, 0), Message::Announce, None);
+    let mut facts = Vec::new();
+    membership.swim(Time::ZERO, &from, &bytes, &mut facts);
+    assert!(matches!(&facts[0], Fact::Hangup { member, .. } if *member == from), "{facts:?}");
+}
+
+#[test]
+fn time_in_which_nobody_looked_does_not_count() {
+    let hung_up = |facts: &[Fact]| facts.iter().any(|fact| matches!(fact, Fact::Hangup { .. }));
+    for (step, silent) in [(100, true), (10_000, false)] {
+        let (mut membership, _) = linked();
+        let mut facts = Vec::new();
+        membership.tick(Time::ZERO, &mut facts);
+        (1..=10_000 / step).for_each(|round| membership.tick(Time::from_millis(round * step), &mut facts));
+        assert_eq!(hung_up(&facts), silent, "{facts:?}");
+    }
+}
+
+/// The addresses that are dialled, and when, in the first ten minutes; each dial ends as `answer` says.
+fn dials(join: &[&str], answer: impl Fn(&str) -> Option<DialFailure>) -> Vec<(Time, Addr)> {
+    let mut config = NodeConfig::new(name(0), "host0:7400");
+    config.join = join.iter().map(Addr::new).collect();
+    let mut membership = Membership::new(&config, Boot(1), 1);
+    let mut dialled = Vec::new();
+    let mut facts = Vec::new();
+    while let Some(now) = membership.next_timeout().filter(|now| *now < Time::from_millis(600_000)) {
+        membership.tick(now, &mut facts);
+        for fact in core::mem::take(&mut facts) {
+            let Fact::Dial { addr } = fact else { continue };
+            dialled.push((now, addr.clone()));
+            if let Some(reason) = answer(&addr) {
+                membership.link(now, LinkEvent::Failed { addr, reason }, &mut facts);
+            }
+        }
+    }
+    dialled
+}
+
+#[test]
+fn seeds_are_dialled_for_ever_at_a_bounded_rate() {
+    let refused = dials(&["a:1"], |_| Some(DialFailure::Refused));
+    assert!((300..700).contains(&refused.len()), "{}", refused.len());
+    assert!(refused[1].0.since(refused[0].0) <= Duration::from_millis(50));
+    // A transport that never answers is not asked again at once.
+    assert_eq!(dials(&["a:1"], |_| None).len(), 40);
+    // Another name for a member that has a link.
+    assert_eq!(dials(&["a:1"], |_| Some(DialFailure::Duplicate)).len(), 20);
+    // Oneself, by another name, and by one's own.
+    assert_eq!(dials(&["a:1", "host0:7400"], |_| Some(DialFailure::Myself)).len(), 1);
 }
 
 #[test]

@@ -61,7 +61,8 @@ fn a_silent_machine_is_known_everywhere_in_three_seconds() {
         cluster.silence(seed as usize % 10);
         cluster.run_until(secs(10), "the silence to be known", |cluster| cluster.agree())
     });
-    assert!(worst <= secs(3), "{worst:?}");
+    // Silent for three and a half keep-alive periods, then suspect for half the usual time.
+    assert!(worst <= millis(2_800), "{worst:?}");
 }
 
 #[test]
@@ -179,6 +180,35 @@ fn a_one_way_cut_becomes_a_cut_and_kills_nobody() {
         assert!(matches!(cluster.machines[1].membership.route(&three), Route::Via(_)));
         assert!(matches!(cluster.machines[3].membership.route(&one), Route::Via(_)));
         cluster.run(secs(60));
+        assert_eq!(cluster.deaths(), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn refusals_by_some_kill_nobody_whom_others_reach() {
+    for seed in 0..SEEDS {
+        let mut cluster = Cluster::formed(5, seed);
+        cluster.refuse(1, 3);
+        cluster.run(secs(20));
+        cluster.refuse(2, 3);
+        cluster.refuse(4, 3);
+        cluster.run(secs(60));
+        assert_eq!(cluster.deaths(), 0, "seed {seed}");
+        cluster.kill(3);
+        cluster.run_until(secs(3), "the death to be known", |cluster| cluster.agree());
+    }
+}
+
+#[test]
+fn a_suspicion_that_was_refuted_kills_nobody() {
+    // With so few links, all that most know of each other comes by indirect probes, of which many are lost.
+    for seed in 0..3 {
+        let mut cluster = Cluster::formed(8, seed);
+        for one in 2..8 {
+            (one + 1..8).for_each(|other| cluster.cut(one, other));
+        }
+        cluster.loss = 50;
+        cluster.run(secs(300));
         assert_eq!(cluster.deaths(), 0, "seed {seed}");
     }
 }
