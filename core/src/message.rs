@@ -115,7 +115,7 @@ pub enum HubMessage {
         /// The answerer's causal context at this moment.
         context: WireContext,
         /// One digest a bucket.
-        #[serde(deserialize_with = "bounded::list")]
+        #[serde(with = "bounded::list")]
         buckets: Vec<u64>,
     },
     /// "What is declared there, in full, as far as I have not seen it?"
@@ -140,13 +140,13 @@ pub enum HubMessage {
         /// The answerer's causal context at this moment.
         context: WireContext,
         /// The members that `dots` and `entries` refer to.
-        #[serde(deserialize_with = "bounded::list")]
+        #[serde(with = "bounded::list")]
         origins: Vec<Member>,
         /// What the asker has seen already.
-        #[serde(deserialize_with = "bounded::list")]
+        #[serde(with = "bounded::list")]
         dots: Vec<WireDot>,
         /// What it has not.
-        #[serde(deserialize_with = "bounded::list")]
+        #[serde(with = "bounded::list")]
         entries: Vec<WireEntry>,
     },
     /// A message to a child there.
@@ -179,7 +179,7 @@ pub struct Hello {
     /// The digest of its configuration of the hub.
     pub config: u64,
     /// That configuration, so that a mismatch can be named.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub fields: Vec<(SmolStr, SmolStr)>,
     /// How far it is.
     pub phase: Phase,
@@ -199,7 +199,7 @@ pub struct WireSeen {
     /// All up to and with this one.
     pub upto: u64,
     /// And these, beyond a gap, in ascending order.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub beyond: Vec<u64>,
 }
 
@@ -207,7 +207,7 @@ pub struct WireSeen {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WireContext {
     /// One entry a life of a node.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub seen: Vec<WireSeen>,
 }
 
@@ -226,7 +226,7 @@ pub struct WireEntry {
     /// Which start.
     pub dot: WireDot,
     /// What it declared.
-    #[serde(deserialize_with = "bounded::spec")]
+    #[serde(with = "bounded::spec")]
     pub spec: Arc<ChildSpec>,
 }
 
@@ -236,7 +236,7 @@ pub struct WireStop {
     /// Of which child.
     pub id: ChildId,
     /// Which starts.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub dots: Vec<WireDot>,
 }
 
@@ -306,22 +306,22 @@ pub enum Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Batch {
     /// The members that dots refer to.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub origins: Vec<Member>,
     /// Children declared.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub starts: Vec<WireEntry>,
     /// Children removed.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub stops: Vec<WireStop>,
     /// The sender's rows that appeared or changed.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub rows: Vec<WireRow>,
     /// The sender's rows that are gone.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub gone: Vec<WireGone>,
     /// Starts the sender could not carry out.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub failures: Vec<WireFailure>,
     /// Whether the rows are part of the stream's listing.
     pub snapshot: Snapshot,

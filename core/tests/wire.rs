@@ -169,36 +169,51 @@ fn lengths_that_lie_are_refused() {
     assert!(decode(&forged(&MANY)).is_err());
 }
 
-#[test]
-fn a_list_over_its_limit_is_refused() {
-    let digests = |count: usize| {
-        let body = HubMessage::Digests { round: 0, context: WireContext::default(), buckets: vec![0; count] };
-        decode(&encoded(&Message::Hub { hub: hub(), body }))
-    };
-    assert!(digests(limits::BATCH).is_ok());
-    assert!(matches!(digests(limits::BATCH + 1), Err(DecodeError::Malformed(_))));
+/// The same bytes, with one more `element` in the list, text or byte string that has `len` of them.
+fn one_more(bytes: &[u8], len: usize, element: u8) -> Vec<u8> {
+    let written = |len: usize| [&[251][..], &u16::try_from(len).unwrap().to_le_bytes()].concat();
+    let at = bytes.windows(3).position(|window| window == written(len)).unwrap();
+    [&bytes[..at], &written(len + 1), &[element], &bytes[at + 3..]].concat()
 }
 
 #[test]
-fn a_spec_over_its_limits_is_refused() {
-    let declared = |spec| {
+fn a_list_over_its_limit_is_neither_sent_nor_taken() {
+    let digests = |count: usize| {
+        let body = HubMessage::Digests { round: 0, context: WireContext::default(), buckets: vec![0; count] };
+        Message::Hub { hub: hub(), body }
+    };
+    let longest = encoded(&digests(limits::BATCH));
+    assert!(decode(&longest).is_ok());
+    assert!(matches!(decode(&one_more(&longest, limits::BATCH, 0)), Err(DecodeError::Malformed(_))));
+    let refused = encode(&digests(limits::BATCH + 1), &mut Vec::new());
+    assert!(matches!(refused, Err(EncodeError::Unsupported(_))));
+}
+
+#[test]
+fn a_spec_over_its_limits_is_neither_sent_nor_taken() {
+    let declare = |spec| {
         let entry = WireEntry { dot: WireDot { origin: 0, counter: 1 }, spec: std::sync::Arc::new(spec) };
         let batch = Batch { origins: vec![member("n1")], starts: vec![entry], ..Batch::default() };
         let body = HubMessage::Batch { epoch: 0, number: 0, batch: std::sync::Arc::new(batch) };
-        decode(&encoded(&Message::Hub { hub: hub(), body }))
+        Message::Hub { hub: hub(), body }
     };
-    let spec = messages::spec("c", &[]);
-    let room = limits::SPEC - spec.size();
-    assert!(declared(messages::spec("c", &vec![7; room])).is_ok());
-    assert!(matches!(declared(messages::spec("c", &vec![7; room + 1])), Err(DecodeError::Malformed(_))));
-    let with_metadata = |size: usize| {
+    let with_args = |len: usize| declare(messages::spec("c", &vec![7; len]));
+    let room = limits::SPEC - messages::spec("c", &[]).size();
+    let largest = encoded(&with_args(room));
+    assert!(decode(&largest).is_ok());
+    assert!(matches!(decode(&one_more(&largest, room, 7)), Err(DecodeError::Malformed(_))));
+    assert!(matches!(encode(&with_args(room + 1), &mut Vec::new()), Err(EncodeError::Unsupported(_))));
+
+    let with_metadata = |len: usize| {
         let mut spec = messages::spec("c", &[]);
-        let value = "x".repeat(size - "k".len() - spec.metadata.size());
-        spec.metadata = spec.metadata.with("k", &value);
-        declared(spec)
+        spec.metadata = spec.metadata.with("k", &"x".repeat(len));
+        declare(spec)
     };
-    assert!(with_metadata(limits::METADATA).is_ok());
-    assert!(matches!(with_metadata(limits::METADATA + 1), Err(DecodeError::Malformed(_))));
+    let room = limits::METADATA - messages::spec("c", &[]).metadata.size() - "k".len();
+    let largest = encoded(&with_metadata(room));
+    assert!(decode(&largest).is_ok());
+    assert!(matches!(decode(&one_more(&largest, room, b'x')), Err(DecodeError::Malformed(_))));
+    assert!(matches!(encode(&with_metadata(room + 1), &mut Vec::new()), Err(EncodeError::Unsupported(_))));
 }
 
 #[test]

@@ -11,19 +11,31 @@ use core::marker::PhantomData;
 
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 use smol_str::SmolStr;
 
 use crate::config::limits;
 use crate::request::CallError;
 use crate::spec::{ChildSpec, MetaValue, Metadata};
 
-/// A list of at most [`limits::BATCH`] elements.
-pub(crate) fn list<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    from.deserialize_seq(List::<T, { limits::BATCH }>(PhantomData))
+/// A list of at most [`limits::BATCH`] elements, in both directions.
+pub(crate) mod list {
+    use super::{Deserialize, Deserializer, List, PhantomData, Serialize, Serializer, Vec, limits};
+
+    pub(crate) fn serialize<S: Serializer, T: Serialize>(list: &[T], to: S) -> Result<S::Ok, S::Error> {
+        if list.len() > limits::BATCH {
+            return Err(serde::ser::Error::custom("a list is longer than a message may hold"));
+        }
+        list.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de>,
+    {
+        from.deserialize_seq(List::<T, { limits::BATCH }>(PhantomData))
+    }
 }
 
 struct List<T, const MAX: usize>(PhantomData<T>);
@@ -118,11 +130,22 @@ pub(crate) fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<Metadata, D
     from.deserialize_map(Entries)
 }
 
-/// A spec of at most [`limits::SPEC`] bytes.
-pub(crate) fn spec<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<ChildSpec>, D::Error> {
-    let spec = ChildSpec::deserialize(from)?;
-    if spec.size() > limits::SPEC {
-        return Err(Error::invalid_length(spec.size(), &"a spec within its limit"));
+/// A spec of at most [`limits::SPEC`] bytes, in both directions.
+pub(crate) mod spec {
+    use super::{Arc, ChildSpec, Deserialize, Deserializer, Error, Serialize, Serializer, limits};
+
+    pub(crate) fn serialize<S: Serializer>(spec: &Arc<ChildSpec>, to: S) -> Result<S::Ok, S::Error> {
+        if spec.size() > limits::SPEC || spec.metadata.size() > limits::METADATA {
+            return Err(serde::ser::Error::custom("a spec is larger than a message may hold"));
+        }
+        spec.serialize(to)
     }
-    Ok(Arc::new(spec))
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<ChildSpec>, D::Error> {
+        let spec = ChildSpec::deserialize(from)?;
+        if spec.size() > limits::SPEC {
+            return Err(Error::invalid_length(spec.size(), &"a spec within its limit"));
+        }
+        Ok(Arc::new(spec))
+    }
 }

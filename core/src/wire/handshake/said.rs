@@ -47,7 +47,7 @@ pub(super) struct Proof {
     /// As in [`Hello`].
     pub(super) known: Option<Boot>,
     /// One for each cookie of the initiator's; the responder's one is for the cookie that matched.
-    #[serde(deserialize_with = "bounded::list")]
+    #[serde(with = "bounded::list")]
     pub(super) macs: Vec<[u8; HASH]>,
 }
 
