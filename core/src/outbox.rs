@@ -70,7 +70,7 @@ impl Outbox {
 
     pub(crate) fn row(&mut self, registry: &Registry, id: &ChildId, row: &Row) {
         self.room(id.as_str().len() + 32, self.open.rows.len());
-        let dot = self.table.dot(registry, row.dot);
+        let dot = self.table.dot(registry, row.dot());
         self.open.rows.push(WireRow {
             id: id.clone(),
             dot,

@@ -116,16 +116,8 @@ impl Hub {
 
     fn row_told(&mut self, step: &mut Step<'_>, from: &NodeId, host: HostIx, dot: Dot, told: &WireRow) {
         let key = Key::new(&told.id);
-        let row = Row {
-            host,
-            lineage: told.lineage,
-            sequence: told.sequence,
-            token: told.token,
-            dot,
-            role: told.role,
-            state: told.state,
-            published: true,
-        };
+        let mut row = Row::new(host, dot, told.sequence, told.lineage, told.token);
+        (row.role, row.state) = (told.role, told.state);
         self.token = self.token.max(row.token.min(1 << 48));
         let older = self.peers.get(from).and_then(|peer| peer.inb.rows).filter(|older| *older != host);
         let replaced = older.and_then(|older| self.registry.take_row(&key, older, None));
@@ -151,7 +143,7 @@ impl Hub {
         let pid = self.registry.pid(row);
         self.changed(step, &key.id);
         self.hook(step, HookEvent::ChildRegistered { id: key.id.clone(), pid: pid.clone() });
-        self.resolve(row.dot, || Outcome::Started(pid));
+        self.resolve(row.dot(), || Outcome::Started(pid));
         self.retry_waiting(step, key);
     }
 

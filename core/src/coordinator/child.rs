@@ -55,10 +55,10 @@ impl Hub {
         self.hook(step, HookEvent::ChildStartFailed { id: key.id.clone(), reason: failure.clone() });
         self.plan_restart(step, &key);
         let node = self.me.node.clone();
-        if self.resolve(row.dot, || Outcome::Failed(Some(node), failure)) {
-            self.retract(step, &key, &[row.dot]);
+        if self.resolve(row.dot(), || Outcome::Failed(Some(node), failure)) {
+            self.retract(step, &key, &[row.dot()]);
         } else {
-            self.outbox.failure(&self.registry, &key.id, row.dot, reason);
+            self.outbox.failure(&self.registry, &key.id, row.dot(), reason);
             self.reconcile(step, &key);
         }
     }
@@ -73,7 +73,7 @@ impl Hub {
                 }
             }
             Some(_) => {}
-            None if self.is_over(&key, row.dot, reason) => return self.retract(step, &key, &[row.dot]),
+            None if self.is_over(&key, row.dot(), reason) => return self.retract(step, &key, &[row.dot()]),
             None => self.plan_restart(step, &key),
         }
         self.reconcile(step, &key);

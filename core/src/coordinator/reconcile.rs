@@ -81,8 +81,8 @@ impl Hub {
                 let sequence = row.sequence;
                 self.stop_instance(step, key, sequence, StopReason::Stopped);
             }
-            (Some(row), Some(winner)) if row.dot != winner => {
-                let (sequence, superseded) = (row.sequence, record.has(row.dot));
+            (Some(row), Some(winner)) if row.dot() != winner => {
+                let (sequence, superseded) = (row.sequence, record.has(row.dot()));
                 let why = if superseded { StopReason::Superseded } else { StopReason::Stopped };
                 self.stop_instance(step, key, sequence, why);
             }
@@ -120,16 +120,7 @@ impl Hub {
     fn start_instance(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
         let sequence = self.supervisor.add(key.clone());
         self.token += 1;
-        let row = Row {
-            host: ME,
-            lineage: 0,
-            sequence,
-            token: self.token,
-            dot,
-            role: Role::Active,
-            state: RowState::Starting,
-            published: false,
-        };
+        let row = Row::new(ME, dot, sequence, 0, self.token);
         let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
         self.registry.put_row(key, row);
         step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role: Role::Active });

@@ -79,14 +79,14 @@ impl Hub {
     /// Whether somebody in the view has an instance of one of these starts.
     pub(super) fn is_claimed(&self, key: &Key, dots: &[Dot]) -> bool {
         let rows = self.registry.record(key).map_or(&[][..], |record| record.rows());
-        rows.iter().any(|row| self.registry.is_visible(row.host) && dots.contains(&row.dot))
+        rows.iter().any(|row| self.registry.is_visible(row.host) && dots.contains(&row.dot()))
     }
 
     /// An instance is gone: the stops that wait for it are told.
     pub(super) fn note_stopped(&mut self, key: &Key, row: &Row, confirmed: bool) {
         for (number, at) in self.requests.stops_of(key) {
             let node = self.registry.host(row.host).member.node.clone();
-            let Some(slot) = self.requests.stop_slot(number, at).filter(|slot| slot.dots.contains(&row.dot)) else {
+            let Some(slot) = self.requests.stop_slot(number, at).filter(|slot| slot.dots.contains(&row.dot())) else {
                 continue;
             };
             if confirmed {

@@ -96,9 +96,8 @@ impl Registry {
 
     fn drop_start(&mut self, key: &Key, dot: Dot) -> bool {
         let (removed, left) = self.edit(key, |record| {
-            let before = record.starts.len();
-            record.starts.retain(|start| start.dot != dot);
-            (record.starts.len() < before, record.starts.len())
+            let removed = record.starts.take(|start| start.dot == dot).is_some();
+            (removed, record.starts.len())
         });
         if removed {
             self.toggle(key, dot, false);
@@ -142,7 +141,7 @@ impl Registry {
                 break;
             }
             last = key.hash;
-            for start in &record.starts {
+            for start in record.starts() {
                 if asker.covers(start.dot) {
                     part.seen.push(start.dot);
                     bytes += 10;

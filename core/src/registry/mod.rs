@@ -7,6 +7,7 @@
 
 mod context;
 mod declared;
+mod few;
 mod key;
 mod placements;
 #[cfg(test)]
@@ -16,14 +17,13 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use smallvec::SmallVec;
-
 use crate::id::{Boot, ChildId, Member, Pid, Token};
 use crate::message::RowState;
 use crate::spec::{ChildSpec, Role};
 
 pub(crate) use context::Context;
 pub(crate) use declared::Declared;
+use few::Few;
 pub(crate) use key::{Dot, Key};
 pub(crate) use placements::{Host, HostIx, ME, Row};
 
@@ -61,9 +61,9 @@ pub(crate) struct Start {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     /// Concurrent starts, the winner first.
-    starts: SmallVec<[Start; 1]>,
+    starts: Few<Start>,
     /// Claims of hosts, retired ones included until they are swept.
-    rows: SmallVec<[Row; 1]>,
+    rows: Few<Row>,
 }
 
 impl Record {

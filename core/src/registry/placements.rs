@@ -32,18 +32,33 @@ impl Host {
     }
 }
 
-/// One host's claim to run a child.
+/// One host's claim to run a child. Its fields are in an order that leaves no holes: there is one a child.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
-    pub(crate) host: HostIx,
-    pub(crate) lineage: u32,
     pub(crate) sequence: u64,
     pub(crate) token: u64,
-    pub(crate) dot: Dot,
+    counter: u64,
+    origin: u32,
+    pub(crate) host: HostIx,
+    pub(crate) lineage: u32,
     pub(crate) role: Role,
     pub(crate) state: RowState,
     /// Whether the other members were told (own rows only).
     pub(crate) published: bool,
+}
+
+impl Row {
+    /// A host's claim to carry out a start with this instance; nobody was told of it.
+    pub(crate) fn new(host: HostIx, dot: Dot, sequence: u64, lineage: u32, token: u64) -> Self {
+        let Dot { origin, counter } = dot;
+        let (role, state) = (Role::Active, RowState::Starting);
+        Self { sequence, token, counter, origin, host, lineage, role, state, published: false }
+    }
+
+    /// The start that it carries out.
+    pub(crate) fn dot(&self) -> Dot {
+        Dot { origin: self.origin, counter: self.counter }
+    }
 }
 
 impl Registry {
@@ -102,13 +117,8 @@ impl Registry {
 
     /// Removes a host's row for a child, if it is for that instance (or any, when none is named).
     pub(crate) fn take_row(&mut self, key: &Key, host: HostIx, sequence: Option<u64>) -> Option<Row> {
-        let taken = self.edit(key, |record| {
-            let at = record
-                .rows
-                .iter()
-                .position(|row| row.host == host && sequence.is_none_or(|sequence| sequence == row.sequence))?;
-            Some(record.rows.remove(at))
-        });
+        let wanted = |row: &Row| row.host == host && sequence.is_none_or(|sequence| sequence == row.sequence);
+        let taken = self.edit(key, |record| record.rows.take(wanted));
         if taken.is_some() {
             self.hosts[host as usize].rows -= 1;
         }
