@@ -1,9 +1,10 @@
 //! The recipe of a child and what is remembered beside it.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
 use crate::id::{ChildId, Kind};
@@ -33,28 +34,51 @@ pub enum MetaValue {
 }
 
 /// What a user attaches to a child; replicated with it. The key `tag` can be queried.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Metadata(pub BTreeMap<SmolStr, MetaValue>);
+///
+/// One word where it is empty, which it is for most children.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Metadata(Option<Box<BTreeMap<SmolStr, MetaValue>>>);
 
 impl Metadata {
     /// No entries.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self(None)
     }
 
     /// With one more text entry.
     #[must_use]
     pub fn with(mut self, key: &str, text: &str) -> Self {
-        self.0.insert(SmolStr::new(key), MetaValue::Text(SmolStr::new(text)));
+        self.insert(SmolStr::new(key), MetaValue::Text(SmolStr::new(text)));
         self
+    }
+
+    /// One more entry, or another value for a key; gives the value it had.
+    pub fn insert(&mut self, key: SmolStr, value: MetaValue) -> Option<MetaValue> {
+        self.0.get_or_insert_default().insert(key, value)
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&MetaValue> {
+        self.0.as_ref()?.get(key)
+    }
+
+    /// The entries, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&SmolStr, &MetaValue)> {
+        self.0.iter().flat_map(|entries| entries.iter())
+    }
+
+    /// Whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// The text under the key `tag`, if there is one.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
-        match self.0.get("tag") {
+        match self.get("tag") {
             Some(MetaValue::Text(text)) => Some(text.as_str()),
             _ => None,
         }
@@ -63,15 +87,32 @@ impl Metadata {
     /// Its size against [`crate::config::limits::METADATA`], in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(key, value)| {
-                key.len()
-                    + match value {
-                        MetaValue::Text(text) | MetaValue::Json(text) => text.len(),
-                    }
-            })
-            .sum()
+        let value = |value: &MetaValue| match value {
+            MetaValue::Text(text) | MetaValue::Json(text) => text.len(),
+        };
+        self.iter().map(|(key, entry)| key.len() + value(entry)).sum()
+    }
+}
+
+impl FromIterator<(SmolStr, MetaValue)> for Metadata {
+    fn from_iter<T: IntoIterator<Item = (SmolStr, MetaValue)>>(entries: T) -> Self {
+        let entries: BTreeMap<_, _> = entries.into_iter().collect();
+        Self((!entries.is_empty()).then(|| Box::new(entries)))
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(entries) => entries.serialize(to),
+            None => BTreeMap::<SmolStr, MetaValue>::new().serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        crate::wire::bounded::metadata(from)
     }
 }
 

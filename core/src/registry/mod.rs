@@ -134,7 +134,10 @@ impl Registry {
 
     /// Every child that is declared or running, in the order of their hashes.
     pub fn iter(&self) -> impl Iterator<Item = (&ChildId, Lookup)> {
-        self.records.iter().map(|(key, record)| (&key.id, self.view_of(record)))
+        self.records
+            .iter()
+            .map(|(key, record)| (&key.id, self.view_of(record)))
+            .filter(|(_, lookup)| lookup.spec.is_some() || !lookup.placements.is_empty())
     }
 
     /// How many children are declared.

@@ -123,7 +123,7 @@ pub(crate) fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<Metadata, D
                     return Err(Error::custom("a key stands twice in metadata"));
                 }
             }
-            Ok(Metadata(map))
+            Ok(map.into_iter().collect())
         }
     }
 

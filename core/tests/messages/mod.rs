@@ -26,7 +26,7 @@ pub(crate) fn member(name: &str) -> Member {
 
 pub(crate) fn spec(name: &str, args: &[u8]) -> ChildSpec {
     let mut metadata = Metadata::new().with("tag", "blue");
-    metadata.0.insert("more".into(), MetaValue::Json("[1,2]".into()));
+    metadata.insert("more".into(), MetaValue::Json("[1,2]".into()));
     ChildSpec::new(child(name), Kind::new("counter").unwrap(), Bytes::copy_from_slice(args))
         .restart(Restart::Transient)
         .metadata(metadata)

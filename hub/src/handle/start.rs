@@ -27,7 +27,7 @@ impl StartChildren {
 
     /// Attaches this metadata to every child of the batch that has none of its own.
     pub fn metadata(mut self, metadata: Metadata) -> Self {
-        for child in self.children.iter_mut().filter(|child| child.metadata.0.is_empty()) {
+        for child in self.children.iter_mut().filter(|child| child.metadata.is_empty()) {
             child.metadata = metadata.clone();
         }
         self

@@ -44,7 +44,7 @@ fn metadata_out(metadata: &Metadata) -> Map<String, Value> {
         MetaValue::Text(text) => Value::from(text.as_str()),
         MetaValue::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str())),
     };
-    metadata.0.iter().map(|(key, value)| (key.to_string(), entry(value))).collect()
+    metadata.iter().map(|(key, value)| (key.to_string(), entry(value))).collect()
 }
 
 /// Metadata, from JSON.
@@ -53,7 +53,7 @@ pub(crate) fn metadata_in(entries: &Map<String, Value>) -> Metadata {
         Value::String(text) => MetaValue::Text(text.into()),
         other => MetaValue::Json(other.to_string().into()),
     };
-    Metadata(entries.iter().map(|(key, value)| (key.into(), entry(value))).collect())
+    entries.iter().map(|(key, value)| (key.into(), entry(value))).collect()
 }
 
 pub(super) fn start_result(result: &StartResult) -> StartResultRow {
