@@ -43,6 +43,7 @@ impl Hub {
     /// Takes one input and appends what is to be done. Total: any input is fine in any state.
     pub fn handle(&mut self, now: Time, input: HubInput, effects: &mut Effects) {
         let step = &mut Step { now, fx: effects, starting: Vec::new(), moved: Vec::new() };
+        let tick = matches!(input, HubInput::Tick);
         match input {
             HubInput::Tick => self.tick(step),
             HubInput::MemberUp(member) => self.member_up(step, member),
@@ -61,11 +62,14 @@ impl Hub {
             HubInput::Child { sequence, event } => self.child(step, sequence, event),
             HubInput::Leave => self.leave(step),
         }
-        self.finish(step);
+        self.finish(step, tick);
     }
 
     /// What every step ends with: a slice of the waiting work, and whatever this step has made ready.
-    fn finish(&mut self, step: &mut Step<'_>) {
+    ///
+    /// Changes are told to the others by ticks alone, which are due at once when there is something to tell: a driver
+    /// that takes many inputs before it ticks sends one batch for them all.
+    fn finish(&mut self, step: &mut Step<'_>, tick: bool) {
         self.join(step);
         self.request_slice(step);
         self.work_slice(step);
@@ -73,14 +77,17 @@ impl Hub {
         self.answer_requests(step);
         self.announce_starts(step);
         self.announce_moves(step);
-        self.flush(step);
+        if tick {
+            self.flush(step);
+        }
         self.begin_pull(step);
     }
 
     /// Whether the next slice can be taken at once.
     pub(crate) fn has_work(&self) -> bool {
         let waiting = !self.work.is_empty() || self.has_requests_to_look_at();
-        (waiting && !self.is_congested()) || self.has_rows_to_list()
+        let telling = !self.outbox.is_empty() || !self.acks.is_empty() || self.has_rows_to_list();
+        telling || (waiting && !self.is_congested())
     }
 
     fn message(&mut self, step: &mut Step<'_>, from: Member, body: HubMessage) {

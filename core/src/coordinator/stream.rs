@@ -17,7 +17,7 @@ use crate::stream::{Arrival, Outbound};
 const STALLS: u8 = 4;
 
 impl Hub {
-    /// Sends what this step has gathered, goes on with listings under way, and acknowledges.
+    /// Sends what the steps since the last tick have gathered, goes on with listings under way, and acknowledges.
     pub(super) fn flush(&mut self, step: &mut Step<'_>) {
         if !self.outbox.is_empty() {
             let nodes: Vec<NodeId> = self.listeners().cloned().collect();
