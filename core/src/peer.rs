@@ -63,6 +63,9 @@ impl Peer {
     /// It has to say hello again before it is listened to. Returns its rows.
     pub(crate) fn reset(&mut self, now: Time) -> Inbound {
         self.phase = None;
+        // What changes from here on is not told to it, so the stream to it cannot be resumed.
+        self.out = None;
+        self.stalls = 0;
         self.ack = None;
         self.hello_at = now + HELLO_MIN;
         self.hello_wait = HELLO_MIN;

@@ -27,7 +27,8 @@ impl Hub {
             return self.refuse(step, from, &hello);
         }
         let Some(peer) = self.peers.get_mut(from) else { return };
-        peer.phase = Some(hello.phase);
+        // A phase is never taken back within a life; a relayed hello may be older than what is known.
+        peer.phase = peer.phase.max(Some(hello.phase));
         peer.minted = hello.minted;
         let resumed = match (&mut peer.out, hello.position) {
             (Some(out), Some((epoch, expected))) => out.resume(epoch, expected, step.now),

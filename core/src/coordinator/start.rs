@@ -188,7 +188,8 @@ impl Hub {
         let Some(Open::Start(mut start)) = self.requests.remove(number) else { return };
         let dots: Vec<_> = start.dots().map(|(id, dot)| (id.clone(), dot)).collect();
         let reply = start.reply.take();
-        let deadline = step.now + self.config.stop_timeout * 2;
+        // One deadline for the whole request: what is not known to have ended by then is stopped all the same.
+        let deadline = start.deadline.max(step.now);
         let mut undo = StopRequest::new(reply, Vec::new(), deadline);
         undo.rollback = Some(start.result(true));
         let undo = self.requests.insert(Open::Stop(undo));
