@@ -164,6 +164,21 @@ impl ReadView {
         dump
     }
 
+    /// How many copies run on each member of the view that runs any.
+    pub(crate) fn copies(&self) -> BTreeMap<Member, usize> {
+        let mut copies: Vec<(Arc<MemberCell>, usize)> = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            for placed in shard.iter().flat_map(Row::live) {
+                match copies.iter_mut().find(|(cell, _)| Arc::ptr_eq(cell, &placed.member)) {
+                    Some((_, count)) => *count += 1,
+                    None => copies.push((placed.member.clone(), 1)),
+                }
+            }
+        }
+        copies.into_iter().map(|(cell, count)| (cell.member.clone(), count)).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
@@ -251,6 +266,7 @@ mod tests {
         assert_eq!(view.pid(&id("a")).unwrap().to_string(), "n1/1/7");
         assert_eq!(view.list(Some(&n1), |_| true).len(), 1);
         assert_eq!(view.list(None, |_| true).len(), 2);
+        assert_eq!(view.copies(), BTreeMap::from([(n1.clone(), 1), (n2.clone(), 1)]));
         view.apply(&id("a"), None);
         assert_eq!((view.pid(&id("a")), view.lookup(&id("a")), view.len()), (None, None, 1));
     }

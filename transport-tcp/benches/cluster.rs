@@ -2,7 +2,6 @@
 //! runtime, so that figures of three nodes are those of three nodes on one machine.
 
 #![expect(clippy::unwrap_used, reason = "a bench ends where what it needs is not there")]
-#![expect(missing_docs, reason = "the macros of criterion make items without docs")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -258,6 +258,12 @@ impl Hub {
         self.0.view.len()
     }
 
+    /// How many copies run on each node that runs any, as this node sees it.
+    #[must_use]
+    pub fn copies_by_node(&self) -> BTreeMap<NodeId, usize> {
+        self.0.view.copies().into_iter().map(|(member, count)| (member.node, count)).collect()
+    }
+
     /// The nodes of the view, sorted; with or without this one.
     #[must_use]
     pub fn nodes(&self, include_local: bool) -> Vec<NodeId> {

@@ -30,7 +30,7 @@ fn the_shapes_are_those_of_the_manual() {
     let wanted = json!({"status": "ok", "node": "n1", "boot": boot, "cluster": "blue", "hubs": ["demo"]});
     assert_eq!((status, &health), (200, &wanted));
     assert_eq!(node.get("/v1/members"), (200, json!([{"name": "n1", "boot": boot, "state": "up"}])));
-    assert_eq!(node.get("/v1/hubs"), (200, json!([{"name": "demo", "nodes": ["n1"], "children": 0}])));
+    assert_eq!(node.get("/v1/hubs"), (200, json!([{"name": "demo", "nodes": ["n1"], "children": 0, "running": {}}])));
 
     let child =
         json!({"id": "c1", "kind": "counter", "args": 5, "restart": "transient", "metadata": {"tag": "x", "n": [1]}});

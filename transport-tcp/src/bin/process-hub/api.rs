@@ -35,6 +35,8 @@ pub(crate) struct HubRow {
     pub(crate) nodes: Vec<String>,
     /// How many children it has, as this node sees it.
     pub(crate) children: usize,
+    /// How many copies run on each node, as this node sees it.
+    pub(crate) running: BTreeMap<String, usize>,
 }
 
 /// `GET /v1/hubs/{hub}/children/{id}`, and each value of `GET /v1/hubs/{hub}/registry`

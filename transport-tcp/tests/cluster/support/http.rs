@@ -18,7 +18,7 @@ pub(crate) fn ask(method: &str, url: &str, body: &Value) -> Answer {
 /// Sends one request as it is.
 pub(crate) fn raw(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
     let config = Agent::config_builder().http_status_as_error(false).proxy(None).allow_non_standard_methods(true);
-    let agent: Agent = config.timeout_global(Some(Duration::from_secs(20))).build().into();
+    let agent: Agent = config.timeout_global(Some(Duration::from_secs(120))).build().into();
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);

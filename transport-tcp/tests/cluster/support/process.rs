@@ -101,6 +101,10 @@ impl Node {
         http::ask("DELETE", &format!("{}{path}", self.admin), body)
     }
 
+    pub(crate) fn os_pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -127,7 +131,7 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- the log of {}", self.name);
+            eprintln!("--- the log of {}, process {}", self.name, self.os_pid());
             for line in self.log.lock().unwrap().iter().rev().take(40).rev() {
                 eprintln!("{line}");
             }
