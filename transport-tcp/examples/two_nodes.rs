@@ -1,3 +1,5 @@
+//! Two nodes, ten children, a call, and a node that leaves: the example of the README.
+
 use process_hub::core::config::HubConfig;
 use process_hub::core::id::{ChildId, HubId};
 use process_hub::core::spec::ChildSpec;

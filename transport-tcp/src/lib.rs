@@ -11,22 +11,23 @@ pub use node::{DEVELOPMENT_COOKIE, Node, NodeBuilder, StartError};
 pub use runtime::Tokio;
 pub use transport::{Tcp, TcpIncoming};
 
-/// The pages of the guide, so that their examples are compiled and run as tests.
+/// The README and the pages of the guide, so that their examples are compiled and run as tests.
 #[cfg(doctest)]
 mod guide {
     macro_rules! pages {
         ($($page:ident = $path:literal),* $(,)?) => {
-            $(#[doc = include_str!(concat!("../../docs/", $path))] mod $page {})*
+            $(#[doc = include_str!(concat!("../../", $path))] mod $page {})*
         };
     }
     pages!(
-        admin_api = "admin-api.md",
-        children = "children.md",
-        embedding = "embedding.md",
-        hooks = "hooks.md",
-        messaging = "messaging.md",
-        registry = "registry.md",
-        running = "running.md",
-        starting = "starting.md",
+        admin_api = "docs/admin-api.md",
+        children = "docs/children.md",
+        embedding = "docs/embedding.md",
+        hooks = "docs/hooks.md",
+        messaging = "docs/messaging.md",
+        readme = "README.md",
+        registry = "docs/registry.md",
+        running = "docs/running.md",
+        starting = "docs/starting.md",
     );
 }
