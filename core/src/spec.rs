@@ -37,6 +37,7 @@ pub enum MetaValue {
 ///
 /// One word where it is empty, which it is for most children.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::box_collection, reason = "one word where there is none")]
 pub struct Metadata(Option<Box<BTreeMap<SmolStr, MetaValue>>>);
 
 impl Metadata {

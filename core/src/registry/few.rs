@@ -11,6 +11,7 @@ pub(crate) enum Few<T> {
     #[default]
     None,
     One(T),
+    #[expect(clippy::box_collection, reason = "one word, for a case that is rare")]
     Many(Box<Vec<T>>),
 }
 
