@@ -219,7 +219,15 @@ impl Hub {
             Some(Open::Start(start)) if start.checked.is_none() && start.on_failure == OnFailure::Rollback => {
                 self.roll_back(step, number);
             }
-            Some(Open::Start(_)) => self.answer_start(step, number),
+            Some(Open::Start(start)) => {
+                let recorded = self.is_recorded(start.op);
+                if let Some(Open::Start(start)) = self.requests.get_mut(number)
+                    && !recorded
+                {
+                    start.unrecorded();
+                }
+                self.answer_start(step, number);
+            }
             Some(Open::Stop(stop)) => {
                 let confirmed = self.is_confirmed(stop.op);
                 self.answer_stop(step, number, confirmed);

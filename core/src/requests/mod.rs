@@ -102,6 +102,15 @@ impl StartRequest {
         }
     }
 
+    /// What runs is not held by any other member: nobody may count on it yet.
+    pub(crate) fn unrecorded(&mut self) {
+        for (_, _, outcome) in &mut self.slots {
+            if let Outcome::Started(pid) = outcome {
+                *outcome = Outcome::Failed(Some(pid.node.clone()), ChildFailure::Timeout);
+            }
+        }
+    }
+
     /// The result as it stands; what is pending timed out.
     pub(crate) fn result(self, rollback: bool) -> StartResult {
         let (mut started, mut errors) = (Vec::new(), Vec::new());
