@@ -1,0 +1,21 @@
+//! ProcessHub's discrete-event simulator: many core nodes on virtual time, a fault model, the ground truth, and one set
+//! of oracles that scenario tests, seeds and model checks share.
+
+#![forbid(unsafe_code)]
+
+mod chaos;
+mod client;
+mod oracles;
+mod plan;
+mod run;
+pub mod scenario;
+mod sim;
+mod story;
+mod sweep;
+
+pub use oracles::seen::Violation;
+pub use plan::Options;
+pub use run::{Report, repeat, run};
+pub use sim::HostId;
+pub use story::story;
+pub use sweep::{Summary, sweep};

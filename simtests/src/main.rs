@@ -1,0 +1,169 @@
+//! `process-hub-sim`: runs one seed, or sweeps many.
+
+use std::ops::Range;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use process_hub_simtests::{Options, Report, Summary, repeat, run, story, sweep};
+
+/// Simulates clusters of ProcessHub nodes under faults, and checks what must hold.
+///
+/// The last line of the output is always `violations: N`. Exit status: 0 when N is 0, 1 when it is not, 2 on wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "process-hub-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs one seed and tells what happened.
+    Run {
+        /// The seed that everything is drawn from.
+        #[arg(long)]
+        seed: u64,
+        #[command(flatten)]
+        fixed: Fixed,
+        /// Prints the report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Prints every step: time, node, input, effects.
+        #[arg(long)]
+        trace: bool,
+    },
+    /// Runs a range of seeds and adds up what happened.
+    Sweep {
+        /// The seeds, as A..B: from A to below B.
+        #[arg(long, value_parser = range)]
+        seeds: Range<u64>,
+        /// How many threads. Default: one a core.
+        #[arg(long)]
+        jobs: Option<usize>,
+        #[command(flatten)]
+        fixed: Fixed,
+        /// Prints the summary as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Fixed {
+    /// How many nodes. Default: drawn from the seed, 3 to 7.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    nodes: Option<u16>,
+    /// How many different child ids. Default: drawn from the seed.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    children: Option<u32>,
+    /// How long the faults last, in simulated seconds. Default: drawn from the seed.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+}
+
+impl Fixed {
+    fn options(self, seed: u64) -> Options {
+        Options {
+            seed,
+            nodes: self.nodes.map(usize::from),
+            children: self.children.map(|children| children as usize),
+            seconds: self.seconds,
+        }
+    }
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("`{text}` is no range: write A..B, such as 0..1000");
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let range = from.parse().map_err(|_| wrong())?..to.parse().map_err(|_| wrong())?;
+    if range.is_empty() { Err(format!("`{text}` is empty: the end is not part of the range")) } else { Ok(range) }
+}
+
+fn main() -> ExitCode {
+    // A panic of a node is a finding and is reported as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let violations = match Cli::parse().command {
+        Command::Run { seed, fixed, json, trace } => one(&fixed.options(seed), json, trace),
+        Command::Sweep { seeds, jobs, fixed, json } => many(seeds, jobs, fixed, json),
+    };
+    println!("violations: {violations}");
+    ExitCode::from(u8::from(violations > 0))
+}
+
+fn one(options: &Options, json: bool, trace: bool) -> u64 {
+    let report = run(options, trace);
+    if json {
+        print_json(&report);
+    } else {
+        print_report(&report);
+        if let Some(violation) = report.violations.first() {
+            println!("what led to it:");
+            story(options, violation).iter().for_each(|line| println!("  {line}"));
+            println!("repeat: {}", repeat(options));
+        }
+    }
+    report.violations.len() as u64
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => println!("{text}"),
+        Err(error) => println!("the report cannot be written as JSON: {error}"),
+    }
+}
+
+fn print_report(report: &Report) {
+    println!("seed {}: {}", report.seed, report.about);
+    println!("trace hash {}", report.trace_hash);
+    println!(
+        "{} inputs, {} messages, {}.{} simulated seconds",
+        report.inputs,
+        report.sent,
+        report.simulated / 1_000_000,
+        report.simulated / 100_000 % 10
+    );
+    let bound = report.bound / 1_000;
+    match report.converged_after {
+        Some(after) => println!("converged {} ms after the last fault, bound {bound} ms", after / 1_000),
+        None => println!("not converged, bound {bound} ms"),
+    }
+    println!("checked: {}", pairs(&report.checked));
+    println!("happened: {}", pairs(&report.faults));
+    report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
+}
+
+fn pairs(counts: &std::collections::BTreeMap<&'static str, u64>) -> String {
+    counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+fn many(seeds: Range<u64>, jobs: Option<usize>, fixed: Fixed, json: bool) -> u64 {
+    let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let summary = sweep(seeds, &fixed.options(0), jobs, |report| {
+        if !json && let Some(violation) = report.violations.first() {
+            println!("seed {}: VIOLATION {violation}\n  repeat: {}", report.seed, report.repeat);
+        }
+    });
+    if json {
+        print_json(&summary);
+    } else {
+        print_summary(&summary);
+    }
+    summary.violations
+}
+
+fn print_summary(summary: &Summary) {
+    println!(
+        "{} seeds, {} failed, {} inputs, {} simulated seconds",
+        summary.seeds,
+        summary.failed.len(),
+        summary.inputs,
+        summary.simulated / 1_000_000
+    );
+    let (ratio, seed) = summary.worst_convergence;
+    println!("worst convergence: {ratio} % of its bound, seed {seed}");
+    println!("each oracle had something to check: {}", pairs(&summary.checked));
+    println!("each fault happened: {}", pairs(&summary.faults));
+    if !summary.never.is_empty() {
+        println!("VIOLATION never checked, or never happened: {}", summary.never.join(", "));
+    }
+}

@@ -1,0 +1,365 @@
+//! The ground truth: which instances really live, who is connected to whom, and since when all is settled.
+
+use std::collections::BTreeMap;
+
+use process_hub_core::id::{ChildId, Member, Pid, Token};
+use process_hub_core::message::Phase;
+use process_hub_core::spec::Restart;
+use process_hub_core::{ChildEvent, Effect, Input, StopReason};
+
+use super::ledger::{self, Ledger};
+use super::seen::{Census, Seen};
+use crate::sim::HostId;
+
+/// The spans that the oracles judge by, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Bounds {
+    /// The longest way of a frame while no fault slows it, relays included.
+    pub(crate) delay: u64,
+    /// The longest overlap of two copies after two sides share a settled view.
+    pub(crate) overlap: u64,
+    /// The longest time from the last fault to convergence.
+    pub(crate) converge: u64,
+    /// The longest time that an instance takes to end.
+    pub(crate) stop: u64,
+    /// What a deadline may be missed by.
+    pub(crate) slack: u64,
+    /// The window of the restart intensity.
+    pub(crate) restart_window: u64,
+    /// The restarts allowed in it.
+    pub(crate) max_restarts: u32,
+    /// The longest time between two frames that keep a link alive.
+    pub(crate) keepalive: u64,
+    /// The period of probes.
+    pub(crate) probe: u64,
+    /// The interval of anti-entropy.
+    pub(crate) sync: u64,
+}
+
+/// Which instance: the host, how-manieth life of it, and the sequence there.
+pub(crate) type Key = (HostId, u32, u64);
+
+/// An instance that the driver of some node was told to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Instance {
+    /// Its child.
+    pub(crate) id: ChildId,
+    /// Its name.
+    pub(crate) pid: Pid,
+    /// Its ownership token.
+    pub(crate) token: Token,
+    /// Which start it carries out.
+    pub(crate) version: u64,
+    /// Its restart rule.
+    pub(crate) restart: Restart,
+    /// When it was asked for.
+    pub(crate) asked: u64,
+    /// When it came up.
+    pub(crate) up: Option<u64>,
+    /// When it was up no longer.
+    pub(crate) down: Option<u64>,
+    /// When its node was told of its end, or died.
+    pub(crate) gone: Option<u64>,
+    /// Why it was told to end, if it was.
+    pub(crate) stopping: Option<StopReason>,
+}
+
+impl Instance {
+    /// Whether it is up at this moment.
+    #[must_use]
+    pub(crate) fn serves(&self) -> bool {
+        self.up.is_some() && self.down.is_none() && self.gone.is_none()
+    }
+}
+
+/// What is known of one host.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HostTruth {
+    /// How many lives it had.
+    pub(crate) lives: u32,
+    /// Who it is, while it lives.
+    pub(crate) member: Option<Member>,
+    /// The view of its hub.
+    pub(crate) view: Vec<Member>,
+    /// Its hash.
+    pub(crate) view_hash: u64,
+    /// When it was installed.
+    pub(crate) view_since: u64,
+    /// How far it is with the hub.
+    pub(crate) phase: Option<Phase>,
+    /// Whether it handles nothing.
+    pub(crate) stalled: bool,
+    /// When a fault last touched it.
+    pub(crate) disturbed: u64,
+    /// Since when all of its view have the same view and nothing is pending.
+    pub(crate) settled: Option<u64>,
+    /// When its view last lost each of the hosts.
+    pub(crate) lost: Vec<u64>,
+    /// When its view last gained each of the hosts while it took part already: sides that had diverged meet.
+    pub(crate) met: Vec<u64>,
+}
+
+/// The ground truth.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    /// What the oracles judge by.
+    pub(crate) bounds: Bounds,
+    /// The present, in microseconds.
+    pub(crate) now: u64,
+    /// Every host.
+    pub(crate) hosts: Vec<HostTruth>,
+    /// Every instance there ever was.
+    pub(crate) instances: BTreeMap<Key, Instance>,
+    /// Those whose nodes have not been told of an end.
+    pub(crate) live: BTreeMap<ChildId, Vec<Key>>,
+    /// Every name of every life there ever was: a life can be raised to a higher boot.
+    pub(crate) members: BTreeMap<Member, (HostId, u32)>,
+    /// Every pid there ever was.
+    pub(crate) pids: BTreeMap<Pid, Key>,
+    /// Starts and stops, and who knows of them.
+    pub(crate) ledger: Ledger,
+    /// The hosts that are to converge, once the faults are over.
+    pub(crate) core: Vec<HostId>,
+    /// What the nodes of the core hold, when they should have converged.
+    pub(crate) census: BTreeMap<HostId, Census>,
+    cuts: Vec<bool>,
+}
+
+impl Truth {
+    /// Of so many hosts, none alive yet.
+    #[must_use]
+    pub(crate) fn new(hosts: usize, bounds: Bounds) -> Self {
+        let host = HostTruth { lost: vec![0; hosts], met: vec![0; hosts], ..HostTruth::default() };
+        Self {
+            bounds,
+            hosts: vec![host; hosts],
+            ledger: Ledger::new(hosts),
+            cuts: vec![false; hosts * hosts],
+            ..Self::default()
+        }
+    }
+
+    /// The host that is this member at present.
+    #[must_use]
+    pub(crate) fn host_of(&self, member: &Member) -> Option<HostId> {
+        self.hosts.iter().position(|host| host.member.as_ref() == Some(member))
+    }
+
+    /// The instances of a child that are not gone.
+    #[must_use]
+    pub(crate) fn live(&self, id: &ChildId) -> &[Key] {
+        self.live.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The present instance of a host under this sequence.
+    #[must_use]
+    pub(crate) fn instance(&self, host: HostId, sequence: u64) -> Option<&Instance> {
+        self.instances.get(&(host, self.hosts[host].lives, sequence))
+    }
+
+    /// Whether frames from one host to another are held.
+    #[must_use]
+    pub(crate) fn is_cut(&self, from: HostId, to: HostId) -> bool {
+        self.cuts[from * self.hosts.len() + to]
+    }
+
+    /// Whether two hosts have the same settled view, and since when.
+    #[must_use]
+    pub(crate) fn settled_together(&self, one: HostId, other: HostId) -> Option<u64> {
+        let (one, other) = (&self.hosts[one], &self.hosts[other]);
+        if one.view_hash != other.view_hash || one.view != other.view {
+            return None;
+        }
+        Some(one.settled?.max(other.settled?))
+    }
+
+    pub(crate) fn see(&mut self, seen: &Seen<'_>) {
+        let now = self.now;
+        ledger::see(self, seen);
+        match *seen {
+            Seen::Booted { host, member } => {
+                let lives = self.hosts[host].lives + 1;
+                let lost = std::mem::take(&mut self.hosts[host].lost);
+                self.members.insert(member.clone(), (host, lives));
+                self.hosts[host] = HostTruth {
+                    lives,
+                    member: Some(member.clone()),
+                    disturbed: now,
+                    met: vec![0; lost.len()],
+                    lost,
+                    ..HostTruth::default()
+                };
+                self.settle();
+            }
+            Seen::Died { host } => self.died(host),
+            Seen::Stalled { host, on } => {
+                self.hosts[host].stalled = on;
+                self.hosts[host].disturbed = now;
+                self.settle();
+            }
+            Seen::Cut { from, to, on } => {
+                let hosts = self.hosts.len();
+                self.cuts[from * hosts + to] = on;
+                self.hosts[from].disturbed = now;
+                self.hosts[to].disturbed = now;
+                self.settle();
+            }
+            Seen::Disturbed { host } => {
+                self.hosts[host].disturbed = now;
+                self.settle();
+            }
+            Seen::View { host, member, view, hash, phase } => self.viewed(host, member, view, hash, phase),
+            Seen::Effect { host, effect } => self.effect(host, effect),
+            Seen::Input { host, input: Input::Child { sequence, event, .. } } => {
+                if matches!(event, ChildEvent::Exited { .. } | ChildEvent::StartFailed { .. }) {
+                    self.gone((host, self.hosts[host].lives, *sequence));
+                }
+            }
+            Seen::Serving { host, sequence } => {
+                if let Some(instance) = self.instance_mut(host, sequence) {
+                    instance.up = Some(now);
+                }
+            }
+            Seen::Ended { host, sequence } => {
+                if let Some(instance) = self.instance_mut(host, sequence) {
+                    instance.down = Some(now);
+                }
+            }
+            Seen::Healed { core } => self.core = core.to_vec(),
+            Seen::Census { host, census } => {
+                self.census.insert(host, census.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn instance_mut(&mut self, host: HostId, sequence: u64) -> Option<&mut Instance> {
+        let key = (host, self.hosts[host].lives, sequence);
+        self.instances.get_mut(&key)
+    }
+
+    fn effect(&mut self, host: HostId, effect: &Effect) {
+        let life = self.hosts[host].lives;
+        match effect {
+            Effect::Start { spec, pid, token, .. } => {
+                let key = (host, life, pid.sequence);
+                let instance = Instance {
+                    id: spec.id.clone(),
+                    pid: pid.clone(),
+                    token: token.clone(),
+                    version: ledger::version(spec),
+                    restart: spec.restart,
+                    asked: self.now,
+                    up: None,
+                    down: None,
+                    gone: None,
+                    stopping: None,
+                };
+                self.instances.insert(key, instance);
+                self.pids.insert(pid.clone(), key);
+                self.live.entry(spec.id.clone()).or_default().push(key);
+            }
+            Effect::Stop { sequence, why, .. } => {
+                if let Some(instance) = self.instance_mut(host, *sequence) {
+                    instance.stopping = Some(*why);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn gone(&mut self, key: Key) {
+        let Some(instance) = self.instances.get_mut(&key) else { return };
+        instance.gone.get_or_insert(self.now);
+        let id = instance.id.clone();
+        if let Some(live) = self.live.get_mut(&id) {
+            live.retain(|other| *other != key);
+            if live.is_empty() {
+                self.live.remove(&id);
+            }
+        }
+    }
+
+    fn died(&mut self, host: HostId) {
+        let keys: Vec<Key> = self.live.values().flatten().filter(|key| key.0 == host).copied().collect();
+        keys.into_iter().for_each(|key| self.gone(key));
+        let host = &mut self.hosts[host];
+        host.member = None;
+        host.view.clear();
+        host.view_hash = 0;
+        host.phase = None;
+        host.stalled = false;
+        host.disturbed = self.now;
+        self.settle();
+    }
+
+    fn viewed(&mut self, host: HostId, member: &Member, view: &[Member], hash: u64, phase: Phase) {
+        let before = &self.hosts[host];
+        let took_part = before.phase == Some(Phase::Ready);
+        let changes: Vec<(HostId, bool)> = (0..self.hosts.len())
+            .filter_map(|other| {
+                let there = self.hosts[other].member.as_ref()?;
+                let (was, is) = (before.view.contains(there), view.contains(there));
+                (was != is).then_some((other, is))
+            })
+            .collect();
+        for (other, is) in changes {
+            if !is {
+                self.hosts[host].lost[other] = self.now;
+            } else if took_part {
+                self.hosts[host].met[other] = self.now;
+            }
+        }
+        let truth = &mut self.hosts[host];
+        self.members.insert(member.clone(), (host, truth.lives));
+        truth.member = Some(member.clone());
+        if truth.view_hash != hash || truth.view != view {
+            truth.view = view.to_vec();
+            truth.view_hash = hash;
+            truth.view_since = self.now;
+        }
+        if truth.phase != Some(phase) {
+            truth.phase = Some(phase);
+            truth.disturbed = self.now;
+        }
+        self.settle();
+    }
+
+    /// Finds out for each host whether, and since when, its component is settled: pairwise connected both ways, with
+    /// the same view, nobody stalled, and nobody else within reach.
+    fn settle(&mut self) {
+        let settled: Vec<Option<u64>> = (0..self.hosts.len()).map(|host| self.settled_since(host)).collect();
+        for (host, since) in self.hosts.iter_mut().zip(settled) {
+            host.settled = since;
+        }
+    }
+
+    fn settled_since(&self, host: HostId) -> Option<u64> {
+        let own = &self.hosts[host];
+        if own.view.is_empty() {
+            return None;
+        }
+        let inside: Vec<HostId> = own.view.iter().map(|member| self.host_of(member)).collect::<Option<_>>()?;
+        let mut since = 0;
+        for one in &inside {
+            let truth = &self.hosts[*one];
+            let ready = truth.phase == Some(Phase::Ready);
+            if truth.stalled || !ready || truth.view_hash != own.view_hash || truth.view != own.view {
+                return None;
+            }
+            if inside.iter().any(|other| one != other && self.is_cut(*one, *other)) {
+                return None;
+            }
+            since = since.max(truth.view_since).max(truth.disturbed);
+        }
+        let outside = (0..self.hosts.len()).filter(|other| !inside.contains(other));
+        for other in outside.filter(|other| self.hosts[*other].member.is_some()) {
+            // Whoever can reach the component, if only one way, may be about to join it or to disturb it.
+            if inside.iter().any(|one| !self.is_cut(*one, other) || !self.is_cut(other, *one)) {
+                return None;
+            }
+            since = since.max(self.hosts[other].disturbed);
+        }
+        inside.contains(&host).then_some(since)
+    }
+}

@@ -1,0 +1,292 @@
+//! What one seed is about: cluster, hub, fault families and their rates, clients; drawn from the seed's own stream.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use process_hub_core::config::{HubConfig, MembershipConfig, NodeConfig, Synchronization};
+use process_hub_core::id::HubId;
+
+use crate::oracles::truth::Bounds;
+use crate::sim::child::ChildFaults;
+use crate::sim::host::Clock;
+use crate::sim::random::{Purpose, Random};
+use crate::sim::world::{NetFaults, WorldConfig, address, node_name};
+
+/// What to simulate. Whatever is not given is drawn from the seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The seed that everything is drawn from.
+    pub seed: u64,
+    /// How many nodes. Drawn: 3 to 7.
+    pub nodes: Option<usize>,
+    /// How many different child ids. Drawn: 1 to 60.
+    pub children: Option<usize>,
+    /// How long the faults last, in simulated seconds. Drawn: 5 to 40.
+    pub seconds: Option<u64>,
+}
+
+/// One sort of fault. Each is off in about half of the seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Family {
+    Crash,
+    Silence,
+    Pause,
+    CutOneWay,
+    CutBothWays,
+    Partition,
+    Graph,
+    Flap,
+    Swizzle,
+    SlowLink,
+    Disconnect,
+    Leave,
+    SlowNode,
+    Congest,
+}
+
+impl Family {
+    pub(crate) const ALL: [Family; 14] = [
+        Family::Crash,
+        Family::Silence,
+        Family::Pause,
+        Family::CutOneWay,
+        Family::CutBothWays,
+        Family::Partition,
+        Family::Graph,
+        Family::Flap,
+        Family::Swizzle,
+        Family::SlowLink,
+        Family::Disconnect,
+        Family::Leave,
+        Family::SlowNode,
+        Family::Congest,
+    ];
+}
+
+/// What clients do.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientPlan {
+    /// The mean wait between two requests, in microseconds.
+    pub(crate) every: u64,
+    /// The most children in one start or stop.
+    pub(crate) batch: usize,
+    /// Weights of start, stop, call and cast.
+    pub(crate) weights: [u64; 4],
+    /// How often a burst of requests comes at once, in millionths of the requests.
+    pub(crate) storms: u32,
+    /// The longest deadline of a request, in microseconds.
+    pub(crate) timeout: u64,
+}
+
+/// What one seed is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) world: WorldConfig,
+    pub(crate) children: usize,
+    /// How long the faults last, in microseconds.
+    pub(crate) faults_until: u64,
+    pub(crate) net: NetFaults,
+    pub(crate) child_faults: ChildFaults,
+    /// The families that are on, with the mean wait between two faults in microseconds.
+    pub(crate) families: BTreeMap<Family, u64>,
+    /// How often an interesting moment draws a fault, in millionths.
+    pub(crate) aim: u32,
+    /// How often a restart comes with a lower boot, in millionths.
+    pub(crate) lower_boots: u32,
+    pub(crate) client: ClientPlan,
+}
+
+const SECOND: u64 = 1_000_000;
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Plan {
+    /// Draws the plan of a seed.
+    pub(crate) fn draw(options: &Options) -> Plan {
+        let mut random = Random::new(options.seed, Purpose::Config);
+        let nodes = random.between(3, 7) as usize;
+        let children = random.log_between(1, 60) as usize;
+        let seconds = random.log_between(5, 40);
+        let nodes = options.nodes.unwrap_or(nodes).clamp(1, 64);
+        let children = options.children.unwrap_or(children).max(1);
+        let seconds = options.seconds.unwrap_or(seconds).max(1);
+        let hub = draw_hub(&mut random);
+        let membership = MembershipConfig::default();
+        let delay = random.log_between(100, 10_000);
+        let jitter = random.between(0, 1_000_000);
+        let dial_timeout = 1_000_000;
+        let bounds = bounds(&hub, &membership, delay + delay * jitter / SECOND, dial_timeout);
+        let drifts = random.coin();
+        let clocks = (0..nodes).map(|_| Clock {
+            offset: random.log_between(1, 1 << 40),
+            ppm: if drifts { i64::try_from(random.between(0, 400)).unwrap_or(0) - 200 } else { 0 },
+        });
+        let clocks = clocks.collect();
+        let nodes = node_configs(nodes, &membership);
+        let calm = random.chance(80_000);
+        let world = WorldConfig { seed: options.seed, nodes, clocks, hub, delay, dial_timeout, bounds };
+        let mut plan = Plan {
+            world,
+            children,
+            faults_until: seconds * SECOND,
+            net: NetFaults { jitter, codec: random.chance(300_000), ..NetFaults::default() },
+            child_faults: ChildFaults::default(),
+            families: BTreeMap::new(),
+            aim: 0,
+            lower_boots: 0,
+            client: draw_client(&mut random, &bounds),
+        };
+        if !calm {
+            plan.draw_faults(&mut random);
+        }
+        plan
+    }
+
+    fn draw_faults(&mut self, random: &mut Random) {
+        for family in Family::ALL {
+            let (on, every) = (random.coin(), random.log_between(SECOND / 2, 30 * SECOND));
+            if on {
+                self.families.insert(family, every);
+            }
+        }
+        let mut rate = |most: u32| {
+            let (on, rate) = (random.coin(), random.log_between(1_000, u64::from(most)));
+            if on { u32::try_from(rate).unwrap_or(most) } else { 0 }
+        };
+        self.net.relayed_twice = rate(300_000);
+        self.net.relayed_late = rate(300_000);
+        self.child_faults.start_fails = rate(300_000);
+        self.child_faults.start_slow = rate(300_000);
+        self.child_faults.ends_in_error = rate(300_000);
+        self.child_faults.ends_content = rate(100_000);
+        self.child_faults.hangs_on_stop = rate(300_000);
+        self.child_faults.call_fails = rate(100_000);
+        self.lower_boots = rate(500_000);
+        self.aim = rate(20_000);
+    }
+
+    /// All of it in one line, for the reader of a failing seed.
+    pub(crate) fn describe(&self) -> String {
+        let families: Vec<_> =
+            self.families.iter().map(|(family, every)| format!("{family:?}/{}ms", every / 1_000)).collect();
+        let Synchronization::PubSub { sync_interval } = self.world.hub.synchronization else {
+            return "another synchronization".to_owned();
+        };
+        format!(
+            "nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
+             codec {} faults [{}] children {:?} relayed twice {} late {} aim {} lower boots {}",
+            self.world.nodes.len(),
+            self.children,
+            self.faults_until / SECOND,
+            self.world.delay,
+            self.net.jitter,
+            self.world.hub.stop_timeout,
+            self.world.hub.barrier_timeout,
+            self.net.codec,
+            families.join(" "),
+            self.child_faults,
+            self.net.relayed_twice,
+            self.net.relayed_late,
+            self.aim,
+            self.lower_boots,
+        )
+    }
+}
+
+/// Nodes that all look for each other.
+pub(crate) fn node_configs(nodes: usize, membership: &MembershipConfig) -> Vec<NodeConfig> {
+    let config = |host: usize| {
+        let mut config = NodeConfig::new(node_name(host), address(host));
+        config.join = (0..nodes).filter(|other| *other != host).map(|other| address(other).into()).collect();
+        config.membership = membership.clone();
+        config
+    };
+    (0..nodes).map(config).collect()
+}
+
+/// The name of the one hub.
+pub(crate) fn hub_id() -> HubId {
+    match HubId::new("hub") {
+        Ok(id) => id,
+        Err(error) => unreachable!("a short name: {error}"),
+    }
+}
+
+fn draw_hub(random: &mut Random) -> HubConfig {
+    let mut span = |low: u64, high: u64| Duration::from_millis(random.log_between(low, high));
+    let mut hub = HubConfig::new(hub_id());
+    hub.synchronization = Synchronization::PubSub { sync_interval: span(300, 5_000) };
+    hub.stop_timeout = span(100, 2_000);
+    hub.barrier_timeout = span(500, 5_000);
+    hub.restart_window = span(500, 4_000);
+    hub.max_restarts = u32::try_from(random.log_between(2, 100)).unwrap_or(100);
+    hub
+}
+
+fn draw_client(random: &mut Random, bounds: &Bounds) -> ClientPlan {
+    ClientPlan {
+        every: random.log_between(SECOND / 100, 2 * SECOND),
+        batch: random.log_between(1, 20) as usize,
+        weights: [random.between(1, 10), random.between(0, 10), random.between(0, 10), random.between(0, 3)],
+        storms: u32::try_from(random.log_between(1, 20_000)).unwrap_or(0),
+        timeout: bounds.converge / 2,
+    }
+}
+
+/// The convergence bound and the others, by `INVARIANTS.md` 1.1: `B = F + 2H + S + (M + X) + 6D + C`.
+pub(crate) fn bounds(hub: &HubConfig, membership: &MembershipConfig, delay: u64, dial_timeout: u64) -> Bounds {
+    let sync = match hub.synchronization {
+        Synchronization::PubSub { sync_interval } => micros(sync_interval),
+        _ => 0,
+    };
+    // A relayed frame takes two ways.
+    let delay = 2 * delay;
+    let keepalive = micros(membership.keepalive);
+    let probe = micros(membership.probe_period);
+    let stop = micros(hub.stop_timeout);
+    let barrier = micros(hub.barrier_timeout);
+    let detect = micros(membership.suspicion) + 3 * keepalive + 2 * probe;
+    // To find a heal: the longest wait before a dial is tried again, and a dial that was under way in vain. A child
+    // that failed too often waits for its window. The rest is for the work itself.
+    let constant = micros(membership.redial_max) + dial_timeout + micros(hub.restart_window) + SECOND;
+    Bounds {
+        delay,
+        overlap: 2 * delay + keepalive + stop + sync + barrier,
+        converge: detect + 2 * keepalive + sync + barrier + stop + 6 * delay + constant,
+        stop,
+        slack: SECOND + delay,
+        restart_window: micros(hub.restart_window),
+        max_restarts: hub.max_restarts,
+        keepalive,
+        probe,
+        sync,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_has_one_plan_and_options_do_not_shift_the_rest() {
+        let plan = |nodes| Plan::draw(&Options { seed: 11, nodes, ..Options::default() });
+        assert_eq!(plan(None).describe(), plan(None).describe());
+        let (three, nine) = (plan(Some(3)), plan(Some(9)));
+        assert_eq!(three.world.hub, nine.world.hub);
+        assert_eq!((three.world.nodes.len(), nine.world.nodes.len()), (3, 9));
+    }
+
+    #[test]
+    fn every_family_is_off_in_about_half_of_the_seeds() {
+        for family in Family::ALL {
+            let on = (0..400).filter(|seed| {
+                let options = Options { seed: *seed, ..Options::default() };
+                Plan::draw(&options).families.contains_key(&family)
+            });
+            let on = on.count();
+            assert!((120..260).contains(&on), "{family:?} is on in {on} of 400");
+        }
+    }
+}

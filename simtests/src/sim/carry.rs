@@ -1,0 +1,153 @@
+//! The simulated driver: carries out a node's effects, and hands it what comes in.
+
+use process_hub_core::id::{ChildId, Member};
+use process_hub_core::message::HubMessage;
+use process_hub_core::request::Reply;
+use process_hub_core::{Effect, Input, Lane, LinkEvent, Message};
+
+use super::event::HostId;
+use super::host::Arrival;
+use super::net::Frame;
+use super::world::{Moment, World};
+
+impl World {
+    /// Carries out one effect of a step that is under way.
+    pub(crate) fn carry(&mut self, host: HostId, life: u32, effect: Effect, changed: &mut Vec<ChildId>) {
+        if self.want_moments {
+            self.note_moment(host, &effect);
+        }
+        match effect {
+            Effect::Send { to, lane, message } => self.send(host, &to, lane, message),
+            Effect::Dial { addr } => self.dial(host, life, &addr),
+            Effect::Hangup { member, .. } => self.hangup(host, &member),
+            Effect::Start { hub, pid, .. } => self.start_child(host, life, hub, pid.sequence),
+            Effect::Stop { sequence, deadline, .. } => self.stop_child(host, life, sequence, deadline),
+            Effect::Deliver { hub, sequence, call, payload, .. } => {
+                self.deliver(host, life, hub, sequence, call, &payload);
+            }
+            Effect::Reply { id, reply } => self.replied(host, id, reply),
+            Effect::Hook { event, .. } => {
+                if self.keep_replies {
+                    self.hooks.push((self.now, host, event));
+                }
+            }
+            Effect::RegistryChanged { id, .. } => changed.push(id),
+            Effect::ViewChanged { .. } => {}
+        }
+    }
+
+    fn replied(&mut self, host: HostId, id: process_hub_core::id::RequestId, reply: Reply) {
+        if matches!(reply, Reply::Left(_)) {
+            self.left.push(host);
+        }
+        if self.keep_replies {
+            self.replies.insert((host, id), reply);
+        }
+    }
+
+    /// Something for the driver of a host that it finds once the step under way is over.
+    pub(crate) fn defer(&mut self, host: HostId, arrival: Arrival) {
+        self.hosts[host].inbox.push_back(arrival);
+        let at = self.hosts[host].busy_until.max(self.now);
+        self.wake_at(host, at);
+    }
+
+    fn send(&mut self, host: HostId, to: &Member, lane: Lane, message: Message) {
+        let Some(peer) = self.host_named(&to.node) else { return };
+        let Some(link) = self.net.slot(host, peer) else { return };
+        let Some(dir) = self.net.links.get(&link).and_then(|link| {
+            let dir = usize::from(link.ends[0].host != host);
+            (link.ends[1 - dir].member == *to).then_some(dir)
+        }) else {
+            return;
+        };
+        self.sent[host] += 1;
+        if let Message::Hub { body: HubMessage::Batch { batch, .. }, .. } = &message
+            && !(batch.starts.is_empty() && batch.stops.is_empty() && batch.rows.is_empty() && batch.gone.is_empty())
+        {
+            self.batches += 1;
+        }
+        let Some(message) = self.code(message) else { return };
+        self.enqueue(link, dir, lane, Frame::Message(message));
+    }
+
+    /// A share of the runs sends every message through its bytes.
+    fn code(&mut self, message: Message) -> Option<Message> {
+        if !self.net_faults.codec {
+            return Some(message);
+        }
+        self.count("codec_round_trip");
+        match super::codec::round_trip(&message) {
+            Ok(decoded) => {
+                if decoded != message {
+                    self.watch.fail("S27", self.now, "a message does not survive its encoding".to_owned());
+                }
+                Some(decoded)
+            }
+            Err(error) => {
+                self.watch.fail("S27", self.now, format!("a message that was sent does not decode: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Hands an arrival to the node of a host, if it still means anything.
+    pub(crate) fn take(&mut self, host: HostId, arrival: Arrival) {
+        match arrival {
+            Arrival::Frame { link, dir, message, .. } => {
+                let Some(from) = self.peer_of(host, link, dir) else { return };
+                self.step(host, Input::Message { from, message });
+            }
+            Arrival::Accept { link, dial } => self.accept(host, link, dial),
+            Arrival::Syn { dial } => self.answer(host, dial),
+            Arrival::Fin { link, dir } => self.end_of_link(host, link, dir),
+            Arrival::DialFailed { dial, reason } => self.dial_failed(host, dial, reason),
+            Arrival::Late { from, message } => {
+                // It comes on whatever link there is to the relay by now.
+                let Some(link) = self.net.slot(host, from) else { return };
+                let Some(member) = self.net.links.get(&link).map(|link| {
+                    let dir = usize::from(link.ends[0].host != from);
+                    link.ends[dir].member.clone()
+                }) else {
+                    return;
+                };
+                self.count("relayed_frame_astray");
+                self.step(host, Input::Message { from: member, message });
+            }
+            Arrival::Child { hub, sequence, event } => self.step(host, Input::Child { hub, sequence, event }),
+            Arrival::Request { id, request } => self.step(host, Input::Request { id, request }),
+            Arrival::Hungup { member } => self.step(host, Input::Link(LinkEvent::Down { member })),
+            Arrival::Congested { link, dir } => {
+                let Some(member) = self.peer_of(host, link, 1 - dir) else { return };
+                self.count("congestion");
+                self.step(host, Input::Link(LinkEvent::Congested { member }));
+            }
+            Arrival::Drained { link, dir } => {
+                let Some(member) = self.peer_of(host, link, 1 - dir) else { return };
+                self.step(host, Input::Link(LinkEvent::Drained { member }));
+            }
+        }
+    }
+
+    /// Who is at the sending end of a direction, if `host` holds that link open at the other end.
+    fn peer_of(&self, host: HostId, link: u32, dir: usize) -> Option<Member> {
+        let ends = &self.net.links.get(&link)?.ends;
+        let held = self.net.slot(host, ends[dir].host) == Some(link);
+        (held && ends[1 - dir].host == host).then(|| ends[dir].member.clone())
+    }
+
+    fn note_moment(&mut self, host: HostId, effect: &Effect) {
+        let moment = match effect {
+            Effect::Start { .. } => Moment::Start,
+            Effect::Stop { .. } => Moment::Stop,
+            Effect::Send { message: Message::Hub { body, .. }, .. } => match body {
+                HubMessage::Hello(_) => Moment::Hello,
+                HubMessage::Batch { .. } => Moment::Batch,
+                HubMessage::Listing { .. } => Moment::Listing,
+                _ => return,
+            },
+            _ => return,
+        };
+        self.moments.push((host, moment));
+    }
+}

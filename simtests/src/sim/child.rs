@@ -1,0 +1,172 @@
+//! The driver of children on each host: instances that start, serve, answer, fail and end, all on virtual time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use process_hub_core::id::HubId;
+use process_hub_core::{CallKey, ChildEvent, ExitReason};
+
+use super::event::{ChildStep, Event, HostId};
+use super::host::{Arrival, Running, Stage};
+use super::world::World;
+use crate::oracles::seen::Seen;
+
+/// What goes wrong with children, in millionths of the cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ChildFaults {
+    pub(crate) start_fails: u32,
+    pub(crate) start_slow: u32,
+    pub(crate) ends_in_error: u32,
+    pub(crate) ends_content: u32,
+    pub(crate) hangs_on_stop: u32,
+    pub(crate) call_fails: u32,
+}
+
+impl World {
+    pub(crate) fn start_child(&mut self, host: HostId, life: u32, hub: HubId, sequence: u64) {
+        let running = Running { hub, stage: Stage::Starting, doomed: false, value: 0, replies: Vec::new() };
+        let slow = self.children.chance(self.child_faults.start_slow);
+        let takes = self.children.log_between(20, if slow { 400_000 } else { 2_000 });
+        let fails = self.children.chance(self.child_faults.start_fails);
+        if slow {
+            self.count("child_slow_start");
+        }
+        let step = if fails { ChildStep::Fail } else { ChildStep::Up };
+        let Some(this) = &mut self.hosts[host].life else { return };
+        this.instances.insert(sequence, running);
+        self.queue.push(self.now + takes, Event::Child { host, life, sequence, step });
+    }
+
+    pub(crate) fn stop_child(&mut self, host: HostId, life: u32, sequence: u64, deadline: Duration) {
+        let hangs = self.children.chance(self.child_faults.hangs_on_stop);
+        let (gives_up, takes) = (self.children.coin(), self.children.log_between(20, 5_000));
+        let deadline = u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX);
+        let Some(this) = &mut self.hosts[host].life else { return };
+        let Some(running) = this.instances.get_mut(&sequence) else { return };
+        let (step, after) = match running.stage {
+            Stage::Stopping => return,
+            Stage::Starting if gives_up => (ChildStep::Fail, takes.min(deadline)),
+            Stage::Starting => {
+                running.doomed = true;
+                return;
+            }
+            Stage::Up if hangs => (ChildStep::Killed, deadline),
+            Stage::Up => (ChildStep::Stopped, takes.min(deadline)),
+        };
+        running.stage = Stage::Stopping;
+        if hangs {
+            self.count("child_hangs_on_stop");
+        }
+        self.queue.push(self.now + after, Event::Child { host, life, sequence, step });
+    }
+
+    pub(crate) fn child_step(&mut self, host: HostId, life: u32, sequence: u64, step: ChildStep) {
+        let Some(this) = self.hosts[host].life.as_mut().filter(|this| this.number == life) else { return };
+        // A paused host runs its children no more than its node.
+        if self.watch.truth.hosts[host].stalled {
+            let until = self.hosts[host].busy_until.max(self.now + 1);
+            return self.queue.push(until, Event::Child { host, life, sequence, step });
+        }
+        let Some(running) = this.instances.get_mut(&sequence) else { return };
+        match (step, running.stage) {
+            (ChildStep::Up, Stage::Starting) => self.child_up(host, life, sequence),
+            (ChildStep::Fail, Stage::Starting | Stage::Stopping) => {
+                let stopped = running.stage == Stage::Stopping;
+                let reason = if stopped { "stopped while it started" } else { "told to fail" };
+                let event = ChildEvent::StartFailed { reason: reason.into() };
+                if !stopped {
+                    self.count("child_start_fails");
+                }
+                self.child_gone(host, sequence, event);
+            }
+            (ChildStep::Stopped, Stage::Stopping) => self.child_exits(host, sequence, ExitReason::Shutdown),
+            (ChildStep::Killed, Stage::Stopping) => self.child_exits(host, sequence, ExitReason::Killed),
+            (ChildStep::Done, Stage::Up) => {
+                self.count("child_ends_content");
+                self.child_exits(host, sequence, ExitReason::Normal);
+            }
+            (ChildStep::Error, Stage::Up) => {
+                self.count("child_ends_in_error");
+                self.child_exits(host, sequence, ExitReason::Error("told to fail".into()));
+            }
+            (ChildStep::Reply { index }, Stage::Up | Stage::Stopping) => {
+                let hub = running.hub.clone();
+                let Some((call, reply)) = running.replies.get_mut(index).and_then(Option::take) else { return };
+                let event = ChildEvent::Replied { call, reply: reply.map_err(Into::into) };
+                self.arrive(host, Arrival::Child { hub, sequence, event });
+            }
+            _ => {}
+        }
+    }
+
+    fn child_up(&mut self, host: HostId, life: u32, sequence: u64) {
+        let faults = self.child_faults;
+        let (error, content) = (self.children.chance(faults.ends_in_error), self.children.chance(faults.ends_content));
+        let (after, takes) = (self.children.log_between(1_000, 20_000_000), self.children.log_between(20, 5_000));
+        let Some(this) = &mut self.hosts[host].life else { return };
+        let Some(running) = this.instances.get_mut(&sequence) else { return };
+        let doomed = running.doomed;
+        running.stage = if doomed { Stage::Stopping } else { Stage::Up };
+        let hub = running.hub.clone();
+        if doomed {
+            self.queue.push(self.now + takes, Event::Child { host, life, sequence, step: ChildStep::Stopped });
+        } else if error || content {
+            let step = if error { ChildStep::Error } else { ChildStep::Done };
+            self.queue.push(self.now + after, Event::Child { host, life, sequence, step });
+        }
+        self.tell(&Seen::Serving { host, sequence });
+        self.arrive(host, Arrival::Child { hub, sequence, event: ChildEvent::Started });
+    }
+
+    fn child_exits(&mut self, host: HostId, sequence: u64, reason: ExitReason) {
+        self.tell(&Seen::Ended { host, sequence });
+        self.child_gone(host, sequence, ChildEvent::Exited { reason });
+    }
+
+    fn child_gone(&mut self, host: HostId, sequence: u64, event: ChildEvent) {
+        let Some(this) = &mut self.hosts[host].life else { return };
+        let Some(running) = this.instances.remove(&sequence) else { return };
+        self.arrive(host, Arrival::Child { hub: running.hub, sequence, event });
+    }
+
+    /// An instance of a child ends in error by itself, as if it had failed just now. False if none is up there.
+    pub(crate) fn fail_child(&mut self, host: HostId, sequence: u64) -> bool {
+        let Some(this) = &self.hosts[host].life else { return false };
+        if this.instances.get(&sequence).is_none_or(|running| running.stage != Stage::Up) {
+            return false;
+        }
+        self.child_exits(host, sequence, ExitReason::Error("told to fail".into()));
+        true
+    }
+
+    pub(crate) fn deliver(
+        &mut self,
+        host: HostId,
+        life: u32,
+        hub: HubId,
+        sequence: u64,
+        call: Option<CallKey>,
+        payload: &Bytes,
+    ) {
+        let takes = self.children.log_between(5, 3_000);
+        let fails = self.children.chance(self.child_faults.call_fails);
+        let Some(this) = &mut self.hosts[host].life else { return };
+        let up = this.instances.get_mut(&sequence).filter(|running| running.stage == Stage::Up);
+        let Some(running) = up else {
+            let Some(call) = call else { return };
+            let event = ChildEvent::Replied { call, reply: Err("no such instance runs".into()) };
+            return self.defer(host, Arrival::Child { hub, sequence, event });
+        };
+        let reply = if fails { Err("told to fail".to_owned()) } else { Ok(()) };
+        running.value += 1;
+        let reply = reply.map(|()| Bytes::copy_from_slice(&running.value.to_le_bytes()));
+        if let Some(call) = call {
+            let index = running.replies.len();
+            running.replies.push(Some((call, reply)));
+            let step = ChildStep::Reply { index };
+            self.queue.push(self.now + takes, Event::Child { host, life, sequence, step });
+        }
+        let operation = payload.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        self.tell(&Seen::Applied { host, sequence, operation });
+    }
+}

@@ -1,0 +1,419 @@
+//! Connections: opened by dialling, carrying frames in order, and ending with the loss of whatever was last.
+
+use process_hub_core::id::Member;
+use process_hub_core::{DialFailure, Input, Lane, LinkEvent, Message};
+
+use super::event::{Event, HostId};
+use super::host::Arrival;
+use super::net::{Dial, End, Frame, lane_index};
+use super::world::{World, address};
+
+/// How long a refused opening waits before it is tried again beneath the driver, in microseconds.
+const RETRANSMIT: u64 = 200_000;
+
+impl World {
+    /// What a frame that is sent now takes.
+    fn way(&mut self, from: HostId, to: HostId) -> u64 {
+        let delay = self.net.delay(from, to);
+        let jitter = delay.saturating_mul(self.net_faults.jitter) / 1_000_000;
+        delay + self.random.between(0, jitter)
+    }
+
+    pub(crate) fn enqueue(&mut self, link: u32, dir: usize, lane: Lane, frame: Frame) {
+        let Some((from, to)) = self.net.direction(link, dir) else { return };
+        let at = self.now + self.way(from, to);
+        let Some(this) = self.net.links.get_mut(&link) else { return };
+        let direction = &mut this.dirs[dir];
+        if direction.fin {
+            return;
+        }
+        if direction.congested && lane == Lane::Bulk {
+            return self.count("frame_dropped_by_congestion");
+        }
+        let index = lane_index(lane);
+        let at = at.max(direction.last[index]);
+        direction.last[index] = at;
+        if matches!(frame, Frame::Accept(_)) {
+            direction.last = [at; 2];
+        }
+        direction.lanes[index].push_back(frame);
+        self.queue.push(at, Event::Frame { link, dir, lane });
+    }
+
+    pub(crate) fn frame_due(&mut self, link: u32, dir: usize, lane: Lane) {
+        let Some((from, to)) = self.net.direction(link, dir) else { return };
+        let cut = self.net.is_cut(from, to);
+        let index = lane_index(lane);
+        let slot = self.net.slot(to, from);
+        let Some(this) = self.net.links.get_mut(&link) else { return };
+        if cut {
+            this.dirs[dir].stalled[index] += 1;
+            return;
+        }
+        let end = &this.ends[1 - dir];
+        let gone = self.hosts[to].life.as_ref().is_none_or(|life| life.number != end.life);
+        if gone {
+            // A machine that runs answers that nobody holds this connection; a silent one answers nothing.
+            let silent = !self.hosts[to].powered;
+            return self.close_end(link, to, silent);
+        }
+        let pending = dir == 1 && slot != Some(link);
+        let first = this.dirs[dir].lanes[1].front();
+        if lane == Lane::Probe && pending && matches!(first, Some(Frame::Accept(_))) {
+            return self.queue.push(self.now + 1_000, Event::Frame { link, dir, lane });
+        }
+        let Some(frame) = this.dirs[dir].lanes[index].pop_front() else { return };
+        match frame {
+            Frame::Accept(dial) => self.arrive(to, Arrival::Accept { link, dial }),
+            Frame::Message(message) => {
+                if let Message::Relayed { .. } = &message
+                    && self.goes_astray(from, to, &message)
+                {
+                    return;
+                }
+                self.arrive(to, Arrival::Frame { link, dir, message });
+            }
+        }
+    }
+
+    /// Relayed frames may come twice, or late; true if this one will not come now.
+    fn goes_astray(&mut self, from: HostId, to: HostId, message: &Message) -> bool {
+        self.count("relayed_frame");
+        let (twice, late) = (self.net_faults.relayed_twice, self.net_faults.relayed_late);
+        let late = self.random.chance(late);
+        if !late && !self.random.chance(twice) {
+            return false;
+        }
+        self.count(if late { "relayed_frame_late" } else { "relayed_frame_twice" });
+        let wait = self.random.log_between(1_000, 20_000_000);
+        let index = self.late.len();
+        self.late.push(Some((to, from, message.clone())));
+        self.queue.push(self.now + wait, Event::Late { index });
+        late
+    }
+
+    pub(crate) fn late_due(&mut self, index: usize) {
+        let Some((to, from, message)) = self.late[index].take() else { return };
+        self.arrive(to, Arrival::Late { from, message });
+    }
+
+    pub(crate) fn dial(&mut self, host: HostId, life: u32, addr: &str) {
+        let Some(node) = self.hosts[host].life.as_ref() else { return };
+        let member = node.node.member().clone();
+        let to = (0..self.hosts.len()).find(|other| address(*other) == addr);
+        let dial = u32::try_from(self.net.dials.len()).unwrap_or(u32::MAX);
+        self.net.dials.push(Dial { from: host, life, to, member, done: false });
+        match to {
+            Some(to) if to == host => self.defer(host, Arrival::DialFailed { dial, reason: DialFailure::Myself }),
+            Some(to) => {
+                // Three ways: hello, hello back, proof.
+                let at = self.now + self.way(host, to) + self.way(to, host) + self.way(host, to);
+                self.queue.push(at, Event::Syn { dial });
+            }
+            None => {}
+        }
+        self.queue.push(self.now + self.config.dial_timeout, Event::DialTimeout { dial });
+    }
+
+    pub(crate) fn syn_due(&mut self, dial: u32) {
+        let Dial { from, to: Some(to), done: false, .. } = self.net.dials[dial as usize] else { return };
+        if self.net.is_cut(from, to) || self.net.is_cut(to, from) || !self.hosts[to].powered {
+            return self.queue.push(self.now + RETRANSMIT, Event::Syn { dial });
+        }
+        if !self.is_up(to) {
+            self.count("dial_refused");
+            let at = self.now + self.way(to, from);
+            return self.queue.push(at, Event::Refuse { dial });
+        }
+        self.arrive(to, Arrival::Syn { dial });
+    }
+
+    pub(crate) fn refuse_due(&mut self, dial: u32) {
+        let from = self.net.dials[dial as usize].from;
+        self.arrive(from, Arrival::DialFailed { dial, reason: DialFailure::Refused });
+    }
+
+    pub(crate) fn dial_timeout(&mut self, dial: u32) {
+        let Dial { from, done, .. } = self.net.dials[dial as usize];
+        if !done {
+            self.count("dial_timeout");
+            self.arrive(from, Arrival::DialFailed { dial, reason: DialFailure::Unreachable });
+        }
+    }
+
+    pub(crate) fn dial_failed(&mut self, host: HostId, dial: u32, reason: DialFailure) {
+        let this = &mut self.net.dials[dial as usize];
+        let current = self.hosts[host].life.as_ref().is_some_and(|life| life.number == this.life);
+        if std::mem::replace(&mut this.done, true) || !current {
+            return;
+        }
+        let addr = match this.to {
+            Some(to) => address(to),
+            None => "nowhere:1".to_owned(),
+        };
+        self.step(host, Input::Link(LinkEvent::Failed { addr: addr.into(), reason }));
+    }
+
+    pub(crate) fn abandon_dials(&mut self, host: HostId) {
+        self.net.dials.iter_mut().filter(|dial| dial.from == host).for_each(|dial| dial.done = true);
+    }
+
+    /// The host that was dialled takes the connection, or keeps the one it has.
+    pub(crate) fn answer(&mut self, host: HostId, dial: u32) {
+        let Dial { from, life, done, ref member, .. } = self.net.dials[dial as usize];
+        let member = member.clone();
+        let current = self.hosts[from].life.as_ref().is_some_and(|there| there.number == life);
+        if done || !current {
+            return;
+        }
+        let Some(own) = self.member(host) else { return };
+        let preferred = member.node < own.node;
+        let again = self.dialled_by(host, from);
+        if self.keeps_older(from, host, &own, preferred) || (!again && self.keeps_older(host, from, &member, preferred))
+        {
+            self.count("dial_duplicate");
+            return self.arrive(from, Arrival::DialFailed { dial, reason: DialFailure::Duplicate });
+        }
+        let (Some(here), Some(there)) = (self.node(host), self.node(from)) else { return };
+        let known_here = there.known_boot(&own.node);
+        let known_there = here.known_boot(&member.node);
+        let number = self.hosts[host].lives;
+        let dialler = End { host: from, life, member: member.clone(), known: known_there, open: false };
+        let responder = End { host, life: number, member: own, known: known_here, open: true };
+        let link = self.net.add_link([dialler, responder]);
+        self.enqueue(link, 1, Lane::Bulk, Frame::Accept(dial));
+        self.install(host, from, link, member, known_here);
+    }
+
+    /// Whether the driver of `host` keeps the link that it holds to `peer` rather than a new one to `member`.
+    fn keeps_older(&self, host: HostId, peer: HostId, member: &Member, preferred: bool) -> bool {
+        let Some(link) = self.net.slot(host, peer).and_then(|link| self.net.links.get(&link)) else { return false };
+        let end = usize::from(link.ends[0].host != peer);
+        link.ends[end].member == *member && (link.is_preferred() || !preferred)
+    }
+
+    /// Whether the link that `host` holds to `peer` was dialled by `peer`: who dials again has lost it.
+    fn dialled_by(&self, host: HostId, peer: HostId) -> bool {
+        let link = self.net.slot(host, peer).and_then(|link| self.net.links.get(&link));
+        link.is_some_and(|link| link.ends[0].host == peer)
+    }
+
+    /// The dialler learns that the connection is open.
+    pub(crate) fn accept(&mut self, host: HostId, link: u32, dial: u32) {
+        let Some(this) = self.net.links.get(&link) else { return };
+        let (peer, member) = (this.ends[1].host, this.ends[1].member.clone());
+        let (known, preferred) = (this.ends[0].known, this.is_preferred());
+        let state = &mut self.net.dials[dial as usize];
+        let current = self.hosts[host].life.as_ref().is_some_and(|life| life.number == state.life);
+        if std::mem::replace(&mut state.done, true) || !current {
+            return self.close_end(link, host, false);
+        }
+        if self.keeps_older(host, peer, &member, preferred) {
+            self.close_end(link, host, false);
+            let failed = LinkEvent::Failed { addr: address(peer).into(), reason: DialFailure::Duplicate };
+            return self.step(host, Input::Link(failed));
+        }
+        if let Some(this) = self.net.links.get_mut(&link) {
+            this.ends[0].open = true;
+        }
+        self.install(host, peer, link, member, known);
+    }
+
+    /// A driver holds a new link, in place of any older one to the same name.
+    fn install(
+        &mut self,
+        host: HostId,
+        peer: HostId,
+        link: u32,
+        member: Member,
+        known: Option<process_hub_core::id::Boot>,
+    ) {
+        if let Some(old) = self.net.slot(host, peer) {
+            self.count("link_replaced");
+            self.close_end(old, host, false);
+        }
+        self.net.set_slot(host, peer, Some(link));
+        let addr = self.hosts[peer].config.advertise.clone();
+        self.step(host, Input::Link(LinkEvent::Up { member, addr, known }));
+    }
+
+    pub(crate) fn hangup(&mut self, host: HostId, member: &Member) {
+        let Some(peer) = self.host_named(&member.node) else { return };
+        let Some(link) = self.net.slot(host, peer) else { return };
+        let Some(this) = self.net.links.get(&link) else { return };
+        let end = usize::from(this.ends[0].host != peer);
+        if this.ends[end].member != *member {
+            return;
+        }
+        self.count("hangup");
+        self.close_end(link, host, false);
+        self.net.set_slot(host, peer, None);
+        self.defer(host, Arrival::Hungup { member: member.clone() });
+    }
+
+    /// A driver lets go of its end: the tail of what it sent last is lost, and the other end learns of it, unless the
+    /// machine fell silent.
+    pub(crate) fn close_end(&mut self, link: u32, host: HostId, silent: bool) {
+        self.close(link, host, silent, true);
+    }
+
+    fn close(&mut self, link: u32, host: HostId, silent: bool, lossy: bool) {
+        let Some(this) = self.net.links.get_mut(&link) else { return };
+        let dir = usize::from(this.ends[0].host != host);
+        this.ends[dir].open = false;
+        let (from, to) = (host, this.ends[1 - dir].host);
+        this.dirs[1 - dir].lanes = Default::default();
+        if this.dirs[dir].fin {
+            self.net.links.remove(&link);
+            return;
+        }
+        let mut lost = 0;
+        if lossy {
+            for lane in &mut this.dirs[dir].lanes {
+                let kept = self.random.below(lane.len() + 1);
+                lost += lane.len() - kept;
+                lane.truncate(kept);
+            }
+        }
+        this.dirs[dir].fin = true;
+        let last = this.dirs[dir].last[0].max(this.dirs[dir].last[1]);
+        if lost > 0 {
+            self.count("tail_lost");
+        }
+        if !silent {
+            let at = (self.now + self.way(from, to)).max(last);
+            self.queue.push(at, Event::Fin { link, dir });
+        }
+    }
+
+    pub(crate) fn fin_due(&mut self, link: u32, dir: usize) {
+        let Some((from, to)) = self.net.direction(link, dir) else { return };
+        let cut = self.net.is_cut(from, to);
+        let Some(this) = self.net.links.get_mut(&link) else { return };
+        if cut {
+            this.dirs[dir].fin_stalled = true;
+            return;
+        }
+        if this.dirs[dir].lanes.iter().any(|lane| !lane.is_empty()) {
+            let at = this.dirs[dir].last[0].max(this.dirs[dir].last[1]).max(self.now + 100);
+            return self.queue.push(at, Event::Fin { link, dir });
+        }
+        if self.is_up(to) {
+            self.arrive(to, Arrival::Fin { link, dir });
+        } else {
+            self.net.links.remove(&link);
+        }
+    }
+
+    /// A driver finds that the other end is closed.
+    pub(crate) fn end_of_link(&mut self, host: HostId, link: u32, dir: usize) {
+        let Some(this) = self.net.links.remove(&link) else { return };
+        let peer = this.ends[dir].host;
+        if self.net.slot(host, peer) == Some(link) {
+            self.net.set_slot(host, peer, None);
+            let member = this.ends[dir].member.clone();
+            self.step(host, Input::Link(LinkEvent::Down { member }));
+        }
+    }
+
+    /// A process ends by itself: its sockets close in good order.
+    pub(crate) fn exit(&mut self, host: HostId) {
+        for (peer, link) in self.net.open_links(host) {
+            self.close(link, host, false, false);
+            self.net.set_slot(host, peer, None);
+        }
+        self.count("left");
+        self.crash(host, false);
+    }
+
+    /// The connection between two hosts breaks at both ends at once.
+    pub(crate) fn disconnect(&mut self, one: HostId, other: HostId) -> bool {
+        let Some(link) = self.net.slot(one, other) else { return false };
+        if self.net.slot(other, one) != Some(link) {
+            return false;
+        }
+        let mut members = Vec::new();
+        for (host, peer) in [(one, other), (other, one)] {
+            if let Some(this) = self.net.links.get(&link) {
+                let end = usize::from(this.ends[0].host != peer);
+                members.push((host, this.ends[end].member.clone()));
+            }
+            self.net.set_slot(host, peer, None);
+        }
+        // What had arrived by then was handed over; all that was still on its way is lost.
+        self.net.links.remove(&link);
+        for (host, member) in members {
+            self.arrive(host, Arrival::Hungup { member });
+        }
+        true
+    }
+
+    /// One direction between two hosts holds its frames from now on.
+    pub(crate) fn cut(&mut self, from: HostId, to: HostId) {
+        if self.net.cut(from, to) {
+            self.tell(&crate::oracles::seen::Seen::Cut { from, to, on: true });
+            self.trace.mark(self.now, from, "cut", to as u64);
+        }
+    }
+
+    /// One fault less holds the frames of a direction; the last one lets them flow.
+    pub(crate) fn uncut(&mut self, from: HostId, to: HostId) {
+        if self.net.uncut(from, to) {
+            self.flow(from, to);
+        }
+    }
+
+    /// No fault holds the frames of a direction any more.
+    pub(crate) fn mend(&mut self, from: HostId, to: HostId) {
+        if self.net.open(from, to) {
+            self.flow(from, to);
+        }
+    }
+
+    fn flow(&mut self, from: HostId, to: HostId) {
+        self.tell(&crate::oracles::seen::Seen::Cut { from, to, on: false });
+        self.trace.mark(self.now, from, "heal", to as u64);
+        let way = self.way(from, to);
+        for (number, link) in &mut self.net.links {
+            let Some(dir) = (0..2).find(|dir| link.ends[*dir].host == from && link.ends[1 - dir].host == to) else {
+                continue;
+            };
+            let direction = &mut link.dirs[dir];
+            for lane in [Lane::Probe, Lane::Bulk] {
+                let index = lane_index(lane);
+                let at = (self.now + way).max(direction.last[index]);
+                direction.last[index] = at;
+                for _ in 0..std::mem::take(&mut direction.stalled[index]) {
+                    self.queue.push(at, Event::Frame { link: *number, dir, lane });
+                }
+            }
+            if std::mem::take(&mut direction.fin_stalled) {
+                let at = direction.last[0].max(direction.last[1]);
+                self.queue.push(at, Event::Fin { link: *number, dir });
+            }
+        }
+    }
+
+    /// The queue of a direction is full until `until`.
+    pub(crate) fn congest(&mut self, from: HostId, to: HostId, until: u64) {
+        let Some(link) = self.net.slot(from, to) else { return };
+        let Some(this) = self.net.links.get_mut(&link) else { return };
+        let dir = usize::from(this.ends[0].host != from);
+        if std::mem::replace(&mut this.dirs[dir].congested, true) {
+            return;
+        }
+        self.tell(&crate::oracles::seen::Seen::Disturbed { host: from });
+        self.arrive(from, Arrival::Congested { link, dir });
+        self.queue.push(until, Event::Drain { link, dir });
+    }
+
+    pub(crate) fn drain(&mut self, link: u32, dir: usize) {
+        let Some(this) = self.net.links.get_mut(&link) else { return };
+        if !std::mem::replace(&mut this.dirs[dir].congested, false) {
+            return;
+        }
+        let host = this.ends[dir].host;
+        self.tell(&crate::oracles::seen::Seen::Disturbed { host });
+        self.arrive(host, Arrival::Drained { link, dir });
+    }
+}

@@ -1,0 +1,14 @@
+//! The simulator: virtual time, hosts, network and child drivers around real core nodes.
+
+mod carry;
+pub(crate) mod child;
+mod codec;
+mod event;
+pub(crate) mod host;
+mod links;
+pub(crate) mod net;
+pub(crate) mod random;
+mod trace;
+pub(crate) mod world;
+
+pub use event::HostId;

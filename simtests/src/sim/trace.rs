@@ -1,0 +1,91 @@
+//! The rolling hash over everything that happens: equal on two runs exactly if they were the same.
+
+use std::hash::{Hash, Hasher};
+
+use process_hub_core::{Effect, Input};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::event::HostId;
+use crate::story::Story;
+
+/// The rolling hash of a run.
+pub(crate) struct Trace {
+    hasher: Xxh3,
+    /// Prints every step as it happens.
+    pub(crate) print: bool,
+    /// Or keeps what concerns a violation.
+    pub(crate) story: Option<Story>,
+}
+
+impl std::fmt::Debug for Trace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trace({:016x})", self.hash())
+    }
+}
+
+impl Trace {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { hasher: Xxh3::with_seed(seed), print: false, story: None }
+    }
+
+    /// The hash so far.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hasher.digest()
+    }
+
+    /// Something that is no input of a node.
+    pub(crate) fn mark(&mut self, now: u64, host: HostId, what: &str, value: u64) {
+        self.words([now, host as u64, what.len() as u64, value]);
+        self.line(true, || format!("{now:>12} n{} -- {what} {value}", host + 1));
+    }
+
+    pub(crate) fn input(&mut self, now: u64, host: HostId, input: &Input) {
+        self.words([now, host as u64]);
+        let hasher = &mut self.hasher;
+        match input {
+            Input::Tick => hasher.write_u8(0),
+            Input::Message { from, message } => (1u8, from, message).hash(hasher),
+            Input::Frame { from, bytes } => (2u8, from, bytes).hash(hasher),
+            Input::Link(event) => (3u8, event).hash(hasher),
+            Input::Request { id, .. } => (4u8, id).hash(hasher),
+            Input::Child { sequence, event, .. } => (5u8, sequence, event).hash(hasher),
+        }
+        self.line(false, || format!("{now:>12} n{} <- {input:?}", host + 1));
+    }
+
+    pub(crate) fn effect(&mut self, host: HostId, effect: &Effect) {
+        let hasher = &mut self.hasher;
+        match effect {
+            Effect::Send { to, lane, message } => (0u8, to, lane, message).hash(hasher),
+            Effect::Dial { addr } => (1u8, addr).hash(hasher),
+            Effect::Hangup { member, .. } => (2u8, member).hash(hasher),
+            Effect::Start { pid, token, spec, .. } => (3u8, pid, token, &spec.args).hash(hasher),
+            Effect::Stop { id, sequence, why, .. } => (4u8, id, sequence, why).hash(hasher),
+            Effect::Deliver { id, sequence, call, .. } => (5u8, id, sequence, call).hash(hasher),
+            Effect::Reply { id, .. } => (6u8, id).hash(hasher),
+            Effect::Hook { event, .. } => (7u8, event).hash(hasher),
+            Effect::RegistryChanged { id, .. } => (8u8, id).hash(hasher),
+            Effect::ViewChanged { .. } => hasher.write_u8(9),
+        }
+        let view = matches!(effect, Effect::ViewChanged { hub: Some(_) });
+        self.line(view, || format!("{:>12} n{} -> {effect:?}", "", host + 1));
+    }
+
+    pub(crate) fn state(&mut self, digest: u64) {
+        self.hasher.write_u64(digest);
+    }
+
+    fn line(&mut self, always: bool, line: impl FnOnce() -> String) {
+        if self.print {
+            println!("{}", line());
+        } else if let Some(story) = &mut self.story {
+            story.tell(line(), always);
+        }
+    }
+
+    fn words<const N: usize>(&mut self, words: [u64; N]) {
+        for word in words {
+            self.hasher.write_u64(word);
+        }
+    }
+}
