@@ -37,6 +37,9 @@ const COMMANDS: usize = 1_024;
 const NEWS: usize = 256;
 /// How long what is queued on the links may take to be written when the node ends.
 const LAST_WRITES: Duration = Duration::from_secs(1);
+/// How long inputs are handled without a look at the clock and the links: probes and keep-alives must not wait for a
+/// burst of other work to be over, or the others take this node for dead.
+const TURN: Duration = Duration::from_millis(5);
 
 /// Starts a node: listens, begins to look for the cluster, and returns. It runs as tasks of `runtime` until it leaves
 /// or is shut down, or the runtime ends.
@@ -126,6 +129,8 @@ struct Driver {
     effects: Effects,
     // What carrying out an effect has brought about, for the core to hear after the present step.
     later: Vec<Input>,
+    // When the timers and the links were last looked after.
+    looked_after: Time,
     stopping: bool,
 }
 
@@ -148,6 +153,7 @@ impl Driver {
             next_request: 0,
             effects: Effects::new(),
             later: Vec::new(),
+            looked_after: Time::ZERO,
             stopping: false,
         }
     }
@@ -161,24 +167,42 @@ impl Driver {
                 Woken::Time => {}
                 Woken::Busy => yield_now().await,
             }
-            self.tick();
-            self.links.flush();
+            self.look_after();
         }
         self.close(inbox).await;
     }
 
+    /// Does what is due, and has what was said written.
+    fn look_after(&mut self) {
+        self.tick();
+        self.links.flush();
+        self.looked_after = self.now();
+    }
+
+    /// The present time; in a long burst of inputs, what is due is done first.
+    fn breathe(&mut self) -> Time {
+        let now = self.now();
+        if now.since(self.looked_after) >= TURN {
+            self.look_after();
+        }
+        now
+    }
+
     /// Handles everything that has arrived.
     fn take(&mut self, inbox: &mut Inbox) {
-        let now = self.now();
+        self.looked_after = self.now();
         for news in inbox.news.drain(..) {
+            let now = self.breathe();
             self.news(now, news);
         }
         for ChildReport { hub, sequence, event } in inbox.reports.drain(..) {
             if self.children.report(&hub, sequence, &event) {
+                let now = self.breathe();
                 self.handle(now, Input::Child { hub, sequence, event });
             }
         }
         for command in inbox.commands.drain(..) {
+            let now = self.breathe();
             self.command(now, command);
         }
     }

@@ -14,6 +14,7 @@ impl Driver {
                 // A link that was replaced or hung up may have had frames on their way.
                 if self.links.is_open(link, &from) {
                     for message in messages {
+                        let now = self.breathe();
                         self.handle(now, Input::Message { from: from.clone(), message });
                     }
                 }
