@@ -30,8 +30,6 @@ pub(crate) struct Peer {
     pub(crate) ack: Option<(u32, u64)>,
     hello_at: Time,
     hello_wait: Duration,
-    /// Retransmissions without an acknowledgement.
-    pub(crate) stalls: u8,
 }
 
 impl Peer {
@@ -47,7 +45,6 @@ impl Peer {
             ack: None,
             hello_at: now + HELLO_MIN,
             hello_wait: HELLO_MIN,
-            stalls: 0,
         }
     }
 
@@ -65,7 +62,6 @@ impl Peer {
         self.phase = None;
         // What changes from here on is not told to it, so the stream to it cannot be resumed.
         self.out = None;
-        self.stalls = 0;
         self.ack = None;
         self.hello_at = now + HELLO_MIN;
         self.hello_wait = HELLO_MIN;

@@ -11,11 +11,19 @@ use crate::message::Batch;
 use crate::registry::HostIx;
 use crate::time::Time;
 
-/// Unacknowledged batches are sent again after this long without progress.
+/// Unacknowledged batches are sent again after this long without progress, then after twice as long, and so on.
 pub(crate) const RETRANSMIT: Duration = Duration::from_millis(500);
 
-/// Unacknowledged batches that one retransmission repeats at the most.
-const BURST: usize = 64;
+/// Doublings of that wait.
+const DOUBLINGS: u32 = 3;
+
+/// What such a retransmission repeats at the most: links lose nothing while they last, so the peer is more likely to
+/// be slow than to lack something. (A link that was lost and is back is another matter: then all is repeated.)
+const PROBES: usize = 4;
+
+/// What is repeated on each acknowledgement that answers a repetition: then the peer did lack something, and has dropped
+/// what came behind it.
+const BURST: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Sent {
@@ -38,6 +46,10 @@ pub(crate) struct Outbound {
     /// Too much was unacknowledged: nothing more is sent in this epoch.
     lagging: bool,
     progress: Time,
+    /// Retransmissions since the last acknowledgement.
+    tries: u32,
+    /// While what was dropped behind a gap is repeated: the number up to which it has been, and the one to stop at.
+    repeated: Option<(u64, u64)>,
 }
 
 impl Outbound {
@@ -51,6 +63,8 @@ impl Outbound {
             listed: Some(0),
             lagging: false,
             progress: now,
+            tries: 0,
+            repeated: None,
         }
     }
 
@@ -61,10 +75,6 @@ impl Outbound {
     /// The operation up to which the peer has everything that was said in this epoch.
     pub(crate) fn acked_op(&self) -> u64 {
         self.acked_op
-    }
-
-    pub(crate) fn is_lagging(&self) -> bool {
-        self.lagging
     }
 
     /// Whether the peer is so far behind that new work should wait for it.
@@ -117,6 +127,7 @@ impl Outbound {
         }
         if news {
             self.progress = now;
+            self.tries = 0;
         }
         news
     }
@@ -132,15 +143,46 @@ impl Outbound {
         self.unacked.front().is_none_or(|sent| sent.number == expected)
     }
 
-    /// What to send again, oldest first.
+    /// All that was not acknowledged, oldest first: a way to the peer is open again.
     pub(crate) fn resend(&mut self, now: Time) -> Vec<(u64, Arc<Batch>)> {
         self.progress = now;
-        self.unacked.iter().take(BURST).map(|sent| (sent.number, sent.batch.clone())).collect()
+        self.oldest(usize::MAX)
+    }
+
+    /// The oldest of what was not acknowledged: nothing was for a while.
+    pub(crate) fn retry(&mut self, now: Time) -> Vec<(u64, Arc<Batch>)> {
+        self.progress = now;
+        self.tries += 1;
+        let repeated = self.oldest(PROBES);
+        self.repeated = repeated.last().map(|(number, _)| (*number, self.next));
+        repeated
+    }
+
+    /// What to send again because the peer has acknowledged a repetition up to and with `number`.
+    pub(crate) fn go_on(&mut self, number: u64) -> Vec<(u64, Arc<Batch>)> {
+        let Some((repeated, end)) = self.repeated else { return Vec::new() };
+        if number < repeated {
+            return Vec::new();
+        }
+        let mut batches = self.oldest(BURST);
+        batches.retain(|(number, _)| *number < end);
+        self.repeated = batches.last().map(|(number, _)| (*number, end));
+        batches
+    }
+
+    fn oldest(&self, most: usize) -> Vec<(u64, Arc<Batch>)> {
+        self.unacked.iter().take(most).map(|sent| (sent.number, sent.batch.clone())).collect()
+    }
+
+    /// Whether the peer is silent although a good deal waits to be acknowledged: waiting for it holds all others up.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.lagging || (self.tries > DOUBLINGS && self.is_full())
     }
 
     /// When to send again, or to begin anew.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        (self.lagging || !self.unacked.is_empty()).then(|| self.progress + RETRANSMIT)
+        let wait = RETRANSMIT * (1 << self.tries.min(DOUBLINGS));
+        (self.lagging || !self.unacked.is_empty()).then(|| self.progress + wait)
     }
 
     /// Batches not acknowledged yet.

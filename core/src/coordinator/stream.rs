@@ -13,9 +13,6 @@ use crate::peer::Peer;
 use crate::requests::Open;
 use crate::stream::{Arrival, Outbound};
 
-/// Retransmissions in vain after which a member's stream is begun anew.
-const STALLS: u8 = 4;
-
 impl Hub {
     /// Sends what the steps since the last tick have gathered, goes on with listings under way, and acknowledges.
     pub(super) fn flush(&mut self, step: &mut Step<'_>) {
@@ -67,7 +64,6 @@ impl Hub {
         let Some(peer) = self.peers.get_mut(node) else { return };
         self.epoch = self.epoch.max(above).wrapping_add(1);
         peer.out = Some(Outbound::new(self.epoch, step.now));
-        peer.stalls = 0;
         self.listing.insert(node.clone());
         let mut opening = Outbox::default();
         opening.phase(self.phase);
@@ -174,34 +170,38 @@ impl Hub {
     }
 
     pub(super) fn batch_ack(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64) {
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        if peer.out.as_mut().is_some_and(|out| out.ack(epoch, number, step.now)) {
-            peer.stalls = 0;
+        let Some(out) = self.peers.get_mut(from).and_then(|peer| peer.out.as_mut()) else { return };
+        if out.ack(epoch, number, step.now) {
+            let batches = out.go_on(number);
+            self.repeat(step, from, batches);
             self.requests.acked();
         }
     }
 
-    /// Sends again what a member has not acknowledged.
+    /// Sends again all that a member has not acknowledged.
     pub(super) fn resend(&mut self, step: &mut Step<'_>, node: &NodeId) {
-        let Some(peer) = self.peers.get_mut(node) else { return };
-        let Some(out) = peer.out.as_mut() else { return };
-        let (to, epoch) = (peer.member.clone(), out.epoch());
-        for (number, batch) in out.resend(step.now) {
-            self.send(step, &to, HubMessage::Batch { epoch, number, batch });
+        let Some(out) = self.peers.get_mut(node).and_then(|peer| peer.out.as_mut()) else { return };
+        let batches = out.resend(step.now);
+        self.repeat(step, node, batches);
+    }
+
+    fn repeat(&self, step: &mut Step<'_>, node: &NodeId, batches: Vec<(u64, Arc<Batch>)>) {
+        let Some(peer) = self.peers.get(node) else { return };
+        let Some(epoch) = peer.out.as_ref().map(Outbound::epoch) else { return };
+        for (number, batch) in batches {
+            self.send(step, &peer.member, HubMessage::Batch { epoch, number, batch });
         }
     }
 
     /// A member has not acknowledged anything for a while.
     pub(super) fn expire_stream(&mut self, step: &mut Step<'_>, node: &NodeId) {
-        let Some(peer) = self.peers.get_mut(node) else { return };
-        let due = |out: &Outbound| out.deadline().is_some_and(|deadline| deadline <= step.now);
-        let Some(out) = peer.out.as_ref().filter(|out| due(out)) else { return };
-        peer.stalls = peer.stalls.saturating_add(1);
-        if out.is_lagging() || (peer.stalls > STALLS && out.is_full()) {
-            self.begin_epoch(step, node, 0);
-        } else {
-            self.resend(step, node);
+        let due = |out: &&mut Outbound| out.deadline().is_some_and(|deadline| deadline <= step.now);
+        let Some(out) = self.peers.get_mut(node).and_then(|peer| peer.out.as_mut()).filter(due) else { return };
+        if out.is_stuck() {
+            return self.begin_epoch(step, node, 0);
         }
+        let batches = out.retry(step.now);
+        self.repeat(step, node, batches);
     }
 
     /// Whether some member is so far behind that new work should wait for it.
