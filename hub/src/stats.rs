@@ -43,8 +43,10 @@ counters! {
     bytes_received,
     /// Frames that did not decode or broke a limit; each closed its link.
     frames_bad,
-    /// Messages dropped because the queue of their link was over its mark, or there was no link.
+    /// Messages dropped because the queue of their link was over its mark.
     messages_dropped,
+    /// Messages dropped because there was no link to their receiver.
+    messages_unsent,
     /// Links that were opened and authenticated.
     links_up,
     /// Links that were lost or closed.

@@ -78,6 +78,14 @@ impl Alone {
         mailbox
     }
 
+    /// The bytes that the task and the mailbox of an instance of `C` take.
+    pub(crate) fn size<C: Child>(&self, args: C::Args) -> usize {
+        let spec = Arc::new(ChildSpec::of::<C>("c1", args).unwrap());
+        let (hub, mailbox) = (self.hub.clone(), Arc::new(Mailbox::default()));
+        let job = Job { hub, spec, sequence: 1, token: token(1), role: Role::Active, mailbox };
+        size_of_val(&crate::instance::run::<C>(job)) + size_of::<Mailbox>()
+    }
+
     /// What the next report says.
     pub(crate) async fn event(&mut self) -> ChildEvent {
         self.reports.recv().await.unwrap().event

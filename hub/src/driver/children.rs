@@ -102,9 +102,13 @@ impl Children {
 
     /// Takes note of what an instance reports; whether the core is to hear of it.
     pub(crate) fn report(&mut self, hub: &HubId, sequence: u64, event: &ChildEvent) -> bool {
-        let Some(instance) = self.instance(hub, sequence) else { return false };
+        let Some(local) = self.hubs.get_mut(hub) else { return false };
+        let Some(instance) = local.instances.get_mut(&sequence) else { return false };
         match event {
-            ChildEvent::Started => instance.started = true,
+            ChildEvent::Started => {
+                instance.started = true;
+                local.hub.shared().node.stats.children_started.one();
+            }
             ChildEvent::StartFailed { .. } | ChildEvent::Exited { .. } => self.remove(hub, sequence),
             _ => {}
         }
@@ -149,6 +153,9 @@ impl Children {
     fn remove(&mut self, hub: &HubId, sequence: u64) {
         let Some(local) = self.hubs.get_mut(hub) else { return };
         let Some(instance) = local.instances.remove(&sequence) else { return };
+        if instance.started {
+            local.hub.shared().node.stats.children_ended.one();
+        }
         if let Some(at) = instance.deadline {
             self.deadlines.remove(&(at, hub.clone(), sequence));
         }

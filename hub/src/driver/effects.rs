@@ -60,7 +60,8 @@ impl Driver {
                 tracing::warn!(peer = %to, "the peer is slow: changes to it are dropped and repaired later");
                 self.later.push(Input::Link(LinkEvent::Congested { member: to }));
             }
-            Some(Pushed::Dropped) | None => self.shared.stats.messages_dropped.one(),
+            Some(Pushed::Dropped) => self.shared.stats.messages_dropped.one(),
+            None => self.shared.stats.messages_unsent.one(),
         }
     }
 

@@ -6,19 +6,19 @@ mod tests;
 pub(crate) mod timers;
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{self, Poll};
 
 use process_hub_core::id::Token;
 use process_hub_core::spec::{ChildSpec, Role};
-use process_hub_core::{ChildEvent, ExitReason};
-use smol_str::{SmolStr, format_smolstr};
+use process_hub_core::{CallKey, ChildEvent, ExitReason};
+use smol_str::SmolStr;
 
 use crate::child::{Child, ChildError, StopCause, shortened};
-use crate::codec;
+use crate::codec::{self, CodecError};
 use crate::context::Context;
 use crate::handle::Hub;
 use crate::instance::mailbox::{Envelope, Mailbox, Next};
@@ -45,23 +45,49 @@ enum Cut {
 
 /// The task of one instance. Reports its start, its replies and its end, unless it was killed: then the driver has
 /// reported its end already.
-pub(crate) async fn run<C: Child>(job: Job) {
+///
+/// An idle child is little more than its own value: whatever a callback needs while it runs is on the heap only until
+/// the callback is done. With a hundred thousand children it is the idle ones that count.
+pub(crate) fn run<C: Child>(job: Job) -> impl Future<Output = ()> + Send {
+    let beginning = Box::pin(begin::<C>(job));
+    async move {
+        let mut alive = beginning.await;
+        let Some(here) = &mut alive else { return };
+        report(&here.ctx, ChildEvent::Started);
+        let reason = here.serve().await;
+        end(alive, reason);
+    }
+}
+
+/// An instance that has started.
+struct Alive<C: Child> {
+    child: C,
+    ctx: Context<C>,
+    mailbox: Arc<Mailbox>,
+}
+
+/// Starts an instance; reports if that fails.
+async fn begin<C: Child>(job: Job) -> Option<Alive<C>> {
     let Job { hub, spec, sequence, token, role, mailbox } = job;
     let args = codec::decode::<C::Args>(&spec.args);
     let mut ctx = Context::<C>::new(hub, spec, sequence, token, role);
     let started = match args {
-        Ok(args) => guarded(&mailbox, C::start(args, &mut ctx)).await,
+        Ok(args) => guarded(&mailbox, async { C::start(args, &mut ctx).await }).await,
         Err(error) => Ok(Err(ChildError::new(format!("its arguments do not fit: {error}")))),
     };
-    let mut child = match started {
-        Ok(Ok(child)) => child,
-        Ok(Err(error)) => return report(&ctx, ChildEvent::StartFailed { reason: error.into_text() }),
-        Err(Cut::Panicked(reason)) => return report(&ctx, ChildEvent::StartFailed { reason }),
-        Err(Cut::Killed) => return,
+    let reason = match started {
+        Ok(Ok(child)) => return Some(Alive { child, ctx, mailbox }),
+        Ok(Err(error)) => error.into_text(),
+        Err(Cut::Panicked(text)) => text,
+        Err(Cut::Killed) => return None,
     };
-    report(&ctx, ChildEvent::Started);
-    let reason = serve(&mut child, &mut ctx, &mailbox).await;
-    // What the child holds is let go before its end is known: another instance may need the same.
+    report(&ctx, ChildEvent::StartFailed { reason });
+    None
+}
+
+/// Lets go of an instance, then reports its end: another instance may need what it holds.
+fn end<C: Child>(alive: Option<Alive<C>>, reason: Option<ExitReason>) {
+    let Some(Alive { child, ctx, mailbox: _ }) = alive else { return };
     let dropped = caught(move || drop(child));
     if let Some(reason) = reason {
         let reason = match dropped {
@@ -72,43 +98,91 @@ pub(crate) async fn run<C: Child>(job: Job) {
     }
 }
 
-/// Runs callbacks until the instance ends; `None` when it was killed.
-async fn serve<C: Child>(child: &mut C, ctx: &mut Context<C>, mailbox: &Mailbox) -> Option<ExitReason> {
-    let mut turn = 0;
-    let cause = loop {
-        if let Some(cause) = ctx.take_end() {
-            break cause;
+/// How a callback ended.
+enum Outcome {
+    /// Go on.
+    Done,
+    /// The instance has ended like this.
+    Ended(ExitReason),
+    /// The instance was killed.
+    Killed,
+}
+
+impl<C: Child> Alive<C> {
+    /// Runs callbacks until the instance ends; `None` when it was killed.
+    async fn serve(&mut self) -> Option<ExitReason> {
+        let mut turn = 0;
+        loop {
+            turn += 1;
+            if turn == TURN {
+                turn = 0;
+                yield_now().await;
+            }
+            let outcome = match self.ctx.take_end() {
+                Some(cause) => Box::pin(stop(&mut self.child, &mut self.ctx, &self.mailbox, cause)),
+                None => {
+                    let todo = next(&mut self.ctx, &self.mailbox).await;
+                    self.callback(todo)
+                }
+            };
+            match outcome.await {
+                Outcome::Done => {}
+                Outcome::Ended(reason) => return Some(reason),
+                Outcome::Killed => return None,
+            }
         }
-        turn += 1;
-        if turn == TURN {
-            turn = 0;
-            yield_now().await;
-        }
-        let cut = match next(ctx, mailbox).await {
-            Todo::Handle(message) => guarded(mailbox, child.handle(message, ctx)).await.err(),
-            Todo::Inbox(Next::Message(envelope)) => answer(child, ctx, mailbox, envelope).await.err(),
+    }
+
+    /// What is to be done, being done.
+    fn callback(&mut self, todo: Todo<C::Message>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        let Self { child, ctx, mailbox } = self;
+        match todo {
+            Todo::Handle(message) => Box::pin(async move {
+                let cut = guarded(mailbox, async { child.handle(message, ctx).await }).await.err();
+                outcome(ctx, cut)
+            }),
+            Todo::Inbox(Next::Message(envelope)) => match codec::decode::<C::Message>(&envelope.payload) {
+                Ok(message) => Box::pin(answer(child, ctx, mailbox, message, envelope.call)),
+                Err(error) => {
+                    refuse(ctx, envelope, &error);
+                    Box::pin(ready(Outcome::Done))
+                }
+            },
             Todo::Inbox(Next::Role(role)) => {
                 ctx.set_role(role);
-                guarded(mailbox, child.role_changed(role, ctx)).await.err()
+                Box::pin(async move {
+                    let cut = guarded(mailbox, async { child.role_changed(role, ctx).await }).await.err();
+                    outcome(ctx, cut)
+                })
             }
-            Todo::Inbox(Next::Stop(why)) => break StopCause::Told(why),
-            Todo::Inbox(Next::Killed) => return None,
-        };
-        match cut {
-            None => {}
-            Some(Cut::Panicked(text)) => return Some(ExitReason::Error(text)),
-            Some(Cut::Killed) => return None,
+            Todo::Inbox(Next::Stop(why)) => Box::pin(stop(child, ctx, mailbox, StopCause::Told(why))),
+            Todo::Inbox(Next::Killed) => Box::pin(ready(Outcome::Killed)),
         }
-    };
+    }
+}
+
+/// The last callback.
+async fn stop<C: Child>(child: &mut C, ctx: &mut Context<C>, mailbox: &Mailbox, cause: StopCause) -> Outcome {
     let reason = match &cause {
         StopCause::Told(_) => ExitReason::Shutdown,
         StopCause::Done => ExitReason::Normal,
         StopCause::Failed(error) => ExitReason::Error(error.clone().into_text()),
     };
-    match guarded(mailbox, child.stop(cause, ctx)).await {
-        Ok(()) => Some(reason),
-        Err(Cut::Panicked(text)) => Some(ExitReason::Error(text)),
-        Err(Cut::Killed) => None,
+    let cut = guarded(mailbox, async { child.stop(cause, ctx).await }).await.err();
+    match outcome(ctx, cut) {
+        Outcome::Done => Outcome::Ended(reason),
+        other => other,
+    }
+}
+
+fn outcome<C: Child>(ctx: &Context<C>, cut: Option<Cut>) -> Outcome {
+    match cut {
+        None => Outcome::Done,
+        Some(Cut::Killed) => Outcome::Killed,
+        Some(Cut::Panicked(text)) => {
+            ctx.hub().shared().node.stats.children_panicked.one();
+            Outcome::Ended(ExitReason::Error(text))
+        }
     }
 }
 
@@ -134,30 +208,31 @@ async fn answer<C: Child>(
     child: &mut C,
     ctx: &mut Context<C>,
     mailbox: &Mailbox,
-    envelope: Envelope,
-) -> Result<(), Cut> {
-    let Envelope { payload, call } = envelope;
-    let handled = match codec::decode::<C::Message>(&payload) {
-        Ok(message) => guarded(mailbox, child.handle(message, ctx)).await,
-        Err(error) => {
-            if let Some(call) = call {
-                let reply = Err(format_smolstr!("the message is none of kind `{}`: {error}", C::KIND));
-                report(ctx, ChildEvent::Replied { call, reply });
-            }
-            return Ok(());
-        }
-    };
-    let Some(call) = call else { return handled.map(drop) };
-    let (reply, result) = match handled {
-        Ok(reply) => (codec::encode(&reply).map_err(|error| shortened(&error.to_string())), Ok(())),
-        Err(Cut::Panicked(text)) => (Err(text.clone()), Err(Cut::Panicked(text))),
-        Err(Cut::Killed) => return Err(Cut::Killed),
-    };
-    report(ctx, ChildEvent::Replied { call, reply });
-    result
+    message: C::Message,
+    call: Option<CallKey>,
+) -> Outcome {
+    let handled = guarded(mailbox, async { child.handle(message, ctx).await }).await;
+    if let Some(call) = call {
+        let reply = match &handled {
+            Ok(reply) => codec::encode(reply).map_err(|error| shortened(&error.to_string())),
+            Err(Cut::Panicked(text)) => Err(text.clone()),
+            Err(Cut::Killed) => return Outcome::Killed,
+        };
+        report(ctx, ChildEvent::Replied { call, reply });
+    }
+    outcome(ctx, handled.err())
 }
 
-/// Runs a callback; ends early when it panics or the instance is killed.
+/// Answers a call that makes no sense to the kind.
+fn refuse<C: Child>(ctx: &Context<C>, envelope: Envelope, error: &CodecError) {
+    if let Some(call) = envelope.call {
+        let reply = Err(shortened(&format!("the message is none of kind `{}`: {error}", C::KIND)));
+        report(ctx, ChildEvent::Replied { call, reply });
+    }
+}
+
+/// Runs a callback; ends early when it panics or the instance is killed. The callback is called in here, too: one that
+/// is no `async fn` may panic before there is a future.
 async fn guarded<T>(mailbox: &Mailbox, callback: impl Future<Output = T>) -> Result<T, Cut> {
     let mut callback = pin!(callback);
     poll_fn(|cx| match caught(|| callback.as_mut().poll(cx)) {

@@ -195,3 +195,11 @@ async fn a_full_mailbox_hands_the_message_back() {
     assert!(mailbox.push(envelope(), 2).is_ok());
     assert!(mailbox.push(envelope(), 2).is_err());
 }
+
+/// The budget of a child is 1.5 KB in all; this is the part of it that is made here.
+#[test]
+fn a_minimal_child_is_small() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let size = runtime.block_on(async { Alone::new().size::<Puppet>(Begin::Well) });
+    assert!(size <= 384, "{size} bytes");
+}

@@ -11,6 +11,9 @@ use process_hub_core::{Lane, Message};
 const PROBE_BYTES: usize = 256 << 10;
 /// Bytes of a frame beyond what its message carries, as an estimate.
 const OVERHEAD: usize = 64;
+/// Bytes of an entry in a batch or listing beyond its names and arguments, as an estimate. Not more than the core's own
+/// estimate: what it allows itself to send without an answer has to fit in here.
+const ENTRY: usize = 16;
 
 /// What became of a message that was handed to an [`Outbox`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +160,7 @@ fn body_weight(body: &HubMessage) -> usize {
     match body {
         HubMessage::Batch { batch, .. } => batch_weight(batch),
         HubMessage::Listing { dots, entries, .. } => {
-            dots.len() * 8 + entries.iter().map(|entry| OVERHEAD + entry.spec.size()).sum::<usize>()
+            dots.len() * 8 + entries.iter().map(|entry| ENTRY + entry.spec.size()).sum::<usize>()
         }
         HubMessage::Digests { buckets, .. } => buckets.len() * 8,
         HubMessage::Call { payload, .. } => payload.len(),
@@ -167,7 +170,10 @@ fn body_weight(body: &HubMessage) -> usize {
 }
 
 fn batch_weight(batch: &Batch) -> usize {
-    let starts: usize = batch.starts.iter().map(|entry| OVERHEAD + entry.spec.size()).sum();
-    let others = batch.stops.len() + batch.rows.len() + batch.gone.len() + batch.failures.len();
-    starts + others * OVERHEAD
+    let starts: usize = batch.starts.iter().map(|entry| ENTRY + entry.spec.size()).sum();
+    let stops: usize = batch.stops.iter().map(|stop| ENTRY + stop.id.as_str().len()).sum();
+    let rows: usize = batch.rows.iter().map(|row| ENTRY + row.id.as_str().len()).sum();
+    let gone: usize = batch.gone.iter().map(|gone| ENTRY + gone.id.as_str().len()).sum();
+    let failures: usize = batch.failures.iter().map(|failure| ENTRY + failure.reason.len()).sum();
+    starts + stops + rows + gone + failures
 }
