@@ -27,9 +27,11 @@ impl Membership {
         let mut pair = [0; 24];
         pair[..8].copy_from_slice(&stable_hash(self.me.node.as_str().as_bytes()).to_le_bytes());
         pair[8..16].copy_from_slice(&target.hash.to_le_bytes());
-        let relay = relays.min_by_key(|(_, name)| {
+        // One that never failed comes first, then the one whose failure is longest ago: what is given to a dead end is
+        // lost, and whoever speaks seldom would otherwise lose everything to the same one.
+        let relay = relays.min_by_key(|(node, name)| {
             pair[16..].copy_from_slice(&name.hash.to_le_bytes());
-            stable_hash(&pair)
+            (target.dead_ends.get(*node).copied(), stable_hash(&pair))
         });
         relay.map_or(Route::Nowhere, |(_, name)| Route::Via(name.id.member()))
     }

@@ -163,7 +163,10 @@ fn a_cut_link_kills_nobody_and_is_relayed_around() {
         let Route::Via(second) = route(&cluster, 1, 3) else { panic!("no second relay") };
         assert_ne!(first, second);
         cluster.run(secs(2));
-        assert_eq!(route(&cluster, 1, 3), Route::Via(first));
+        assert_eq!(route(&cluster, 1, 3), Route::Via(second.clone()), "what is given to a dead end is lost");
+        cluster.machines[1].membership.relay_failed(cluster.now, &second, &to);
+        cluster.run(secs(2));
+        assert!(matches!(route(&cluster, 1, 3), Route::Via(third) if third != second), "others are tried in turn");
         cluster.heal();
         cluster.run_until(secs(5), "the link", |cluster| route(cluster, 1, 3) == Route::Direct);
         assert_eq!(cluster.deaths(), 0, "seed {seed}");
