@@ -123,6 +123,7 @@ impl Hub {
         let replaced = older.and_then(|older| self.registry.take_row(&key, older, None));
         let before = self.registry.put_row(&key, row.clone()).or(replaced);
         let was_up = before.as_ref().is_some_and(|before| before.state == RowState::Running);
+        let same = before.as_ref().is_some_and(|before| before.sequence == row.sequence);
         if let Some(before) = before.filter(|before| before.sequence != row.sequence) {
             self.claim_gone(step, &key, &before, true);
         } else if was_up && row.state == RowState::Running {
@@ -132,6 +133,10 @@ impl Hub {
             self.child_is_up(step, &key, &row);
         } else if was_up {
             self.changed(step, &key.id);
+            if same {
+                let pid = self.registry.pid(&row);
+                self.hook(step, HookEvent::ChildUnregistered { id: key.id.clone(), pid });
+            }
         }
         if self.registry.record(&key).is_some_and(|record| record.mine().is_some()) {
             self.reconcile(step, &key);

@@ -145,6 +145,10 @@ impl Hub {
         self.claim_stopping(key);
         if was_up {
             self.changed(step, &key.id);
+            if let Some(row) = self.registry.record(key).and_then(|record| record.mine()) {
+                let pid = self.registry.pid(row);
+                self.hook(step, HookEvent::ChildUnregistered { id: key.id.clone(), pid });
+            }
         }
         step.fx.push(Effect::Stop { hub, id, sequence, why, deadline });
     }
