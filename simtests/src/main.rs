@@ -68,6 +68,7 @@ impl Fixed {
             nodes: self.nodes.map(usize::from),
             children: self.children.map(|children| children as usize),
             seconds: self.seconds,
+            ..Options::default()
         }
     }
 }

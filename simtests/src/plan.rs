@@ -23,6 +23,9 @@ pub struct Options {
     pub children: Option<usize>,
     /// How long the faults last, in simulated seconds. Drawn: 5 to 40.
     pub seconds: Option<u64>,
+    /// A deliberate defect of every hub, to show that an oracle catches it.
+    #[cfg(feature = "sabotage")]
+    pub sabotage: Option<process_hub_core::config::Sabotage>,
 }
 
 /// One sort of fault. Each is off in about half of the seeds.
@@ -113,6 +116,8 @@ impl Plan {
         let children = options.children.unwrap_or(children).max(1);
         let seconds = options.seconds.unwrap_or(seconds).max(1);
         let hub = draw_hub(&mut random);
+        #[cfg(feature = "sabotage")]
+        let hub = HubConfig { sabotage: options.sabotage, ..hub };
         let membership = MembershipConfig::default();
         let delay = random.log_between(100, 10_000);
         let jitter = random.between(0, 1_000_000);

@@ -188,6 +188,11 @@ impl Cluster {
         self.world.net_faults.relayed_late = if late { 500_000 } else { 0 };
     }
 
+    /// Prints every step from here on, or no more.
+    pub fn trace(&mut self, on: bool) {
+        self.world.trace.print = on;
+    }
+
     /// How often the simulator counted something, such as `relayed_frame`.
     #[must_use]
     pub fn counted(&self, what: &str) -> u64 {
@@ -224,7 +229,7 @@ impl Cluster {
         let before = self.world.now;
         let bound = Duration::from_micros(self.world.config.bounds.converge);
         self.run_until(bound, Self::is_settled);
-        assert!(self.is_settled(), "not settled within {bound:?}");
+        assert!(self.is_settled(), "not settled within {bound:?}: {}", self.unsettled());
         Duration::from_micros(self.world.now - before)
     }
 
@@ -244,6 +249,17 @@ impl Cluster {
         same && first.view().iter().all(|member| members.contains(member))
             && first.view().len() == up.len()
             && self.is_shown_everywhere(&up)
+    }
+
+    /// What keeps the cluster from being called settled.
+    fn unsettled(&self) -> String {
+        let hubs = self.world.up().into_iter().filter_map(|host| Some((host, self.world.hub(host)?)));
+        let lines = hubs.map(|(host, hub)| {
+            let (view, digest) = (hub.view(), hub.registry().declared_digest());
+            let (settled, open) = (hub.is_settled(), hub.open_requests());
+            format!("n{}: view {view:?}, digest {digest:x}, settled {settled}, open {open}", host + 1)
+        });
+        lines.collect::<Vec<_>>().join("; ")
     }
 
     /// Whether each registry shows exactly what runs.

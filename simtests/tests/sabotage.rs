@@ -1,0 +1,40 @@
+//! A sweep over a core that was broken on purpose finds it, and says so by the right invariant.
+
+use process_hub_core::config::Sabotage;
+use process_hub_simtests::{Options, run};
+
+/// Runs seeds until one fails, and gives the invariants that were broken.
+fn caught(sabotage: Sabotage) -> Vec<&'static str> {
+    for seed in 0..400 {
+        let options = Options { seed, sabotage: Some(sabotage), ..Options::default() };
+        let report = run(&options, false);
+        if !report.violations.is_empty() {
+            return report.violations.iter().map(|violation| violation.oracle).collect();
+        }
+    }
+    panic!("{sabotage:?} is not caught");
+}
+
+#[test]
+fn forgetting_a_removal_in_a_merge_is_caught() {
+    let found = caught(Sabotage::ForgetRemoval);
+    assert!(found.iter().any(|id| ["S7", "L1", "L3", "R6"].contains(id)), "{found:?}");
+}
+
+#[test]
+fn a_ring_in_join_order_is_caught() {
+    let found = caught(Sabotage::RingInJoinOrder);
+    assert!(found.iter().any(|id| ["S20", "S2", "S3", "S12", "S14", "L1", "L2"].contains(id)), "{found:?}");
+}
+
+#[test]
+fn a_row_of_an_old_boot_is_caught() {
+    let found = caught(Sabotage::AcceptOldBoot);
+    assert!(found.iter().any(|id| ["S9", "S10", "S11", "L1", "S22", "S21"].contains(id)), "{found:?}");
+}
+
+#[test]
+fn retracting_instead_of_filtering_is_caught() {
+    let found = caught(Sabotage::RetractInsteadOfFilter);
+    assert!(found.iter().any(|id| ["L1", "L2", "S3", "S12", "S14"].contains(id)), "{found:?}");
+}
