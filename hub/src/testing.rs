@@ -5,6 +5,7 @@
 mod runtime;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use process_hub_core::config::HubConfig;
 use process_hub_core::id::{Addr, Boot, HubId, Member, NodeId, Token};
@@ -46,6 +47,7 @@ impl Alone {
         let (reports, from_children) = mpsc::unbounded_channel();
         let node = Arc::new(NodeShared {
             member: member("n1", 1),
+            boot: AtomicU64::new(1),
             cluster: SmolStr::new("default"),
             listens_at: Addr::new("here"),
             advertises: Addr::new("here"),

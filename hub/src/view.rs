@@ -85,11 +85,12 @@ impl ReadView {
         }
     }
 
-    /// Installs the view: from here on, no row of another member is shown.
-    pub(crate) fn install(&self, members: Vec<Member>) {
+    /// Installs the view: from here on, no row of a life other than those of `shown` is shown. (A member whose boot was
+    /// raised goes by another one in `members` than in its pids.)
+    pub(crate) fn install(&self, members: Vec<Member>, shown: &[Member]) {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         cells.retain(|member, cell| {
-            let stays = members.contains(member);
+            let stays = shown.contains(member);
             if !stays {
                 cell.alive.store(false, Ordering::Release);
             }
@@ -258,7 +259,7 @@ mod tests {
     fn it_answers_what_was_put_in() {
         let (n1, n2) = (member("n1", 1), member("n2", 5));
         let view = ReadView::new(3, n1.clone());
-        view.install(vec![n1.clone(), n2.clone()]);
+        view.install(vec![n1.clone(), n2.clone()], &[n1.clone(), n2.clone()]);
         for (name, on) in [("a", &n1), ("b", &n2)] {
             view.apply(&id(name), lookup(name, &[(on, 7)]));
         }
@@ -275,15 +276,15 @@ mod tests {
     fn a_member_that_left_is_never_shown_even_before_its_rows_are_gone() {
         let (n1, n2) = (member("n1", 1), member("n2", 5));
         let view = ReadView::new(3, n1.clone());
-        view.install(vec![n1.clone(), n2.clone()]);
+        view.install(vec![n1.clone(), n2.clone()], &[n1.clone(), n2.clone()]);
         view.apply(&id("a"), lookup("a", &[(&n2, 7), (&n1, 8)]));
         view.apply(&id("b"), lookup("b", &[(&n2, 9)]));
-        view.install(vec![n1.clone()]);
+        view.install(vec![n1.clone()], &[n1.clone()]);
         assert_eq!(view.pids(&id("a")).len(), 1);
         assert_eq!(view.pid(&id("b")), None);
         assert_eq!(view.lookup(&id("b")).unwrap().placements, [], "it is still declared");
         // It returns, and its old rows stay hidden until they are told anew.
-        view.install(vec![n1, n2.clone()]);
+        view.install(vec![n1.clone(), n2.clone()], &[n1, n2.clone()]);
         assert_eq!(view.pid(&id("b")), None);
         view.apply(&id("b"), lookup("b", &[(&n2, 9)]));
         assert_eq!(view.pid(&id("b")).unwrap().sequence, 9);

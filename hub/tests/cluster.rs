@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use process_hub::core::id::Boot;
 use process_hub::core::spec::ChildSpec;
 use process_hub::{Cookie, ListScope, SpecExt};
 use support::{Ask, Counter, Network, TestRuntime, cluster, id, node, options, until};
@@ -55,6 +56,37 @@ async fn a_node_that_dies_gives_up_its_children_and_one_that_comes_back_takes_so
     until("it has its share", || hub.process_list(ListScope::Local).len() > 50).await;
     until("all agree", || survivors.iter().all(|(_, other)| other.registry_dump() == hub.registry_dump())).await;
     assert_eq!(hub.process_list(ListScope::Global).len(), 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_with_an_earlier_boot_is_raised_above_it_and_serves() {
+    let network = Network::default();
+    let first = node(&network, "n1", &[]).await;
+    let hub = support::hub(&first).await;
+    let second = |boot| {
+        let mut options = options("n2", &["n1"]);
+        options.boot = Some(Boot(boot));
+        process_hub::start(options, TestRuntime::current(), network.clone())
+    };
+    let before = second(5_000).await.unwrap();
+    support::hub(&before).await;
+    until("they meet", || hub.nodes(true).len() == 2).await;
+    before.shutdown().await;
+    let after = second(3_000).await.unwrap();
+    let theirs = support::hub(&after).await;
+    until("they meet again", || {
+        hub.members().iter().any(|member| member.boot > Boot(5_000) && member.boot < Boot(6_000))
+    })
+    .await;
+    hub.start_children(counters(40)).await.unwrap();
+    until("both see all", || theirs.process_list(ListScope::Global).len() == 40).await;
+    assert_eq!(hub.registry_dump(), theirs.registry_dump());
+    let here = theirs.process_list(ListScope::Local);
+    assert!(!here.is_empty());
+    assert!(here.iter().all(|(_, pids)| pids[0].boot == Boot(3_000)), "pids keep the boot they were made in");
+    for (child, _) in here {
+        hub.call::<Counter>(&child, Ask::Get).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

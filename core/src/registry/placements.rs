@@ -86,6 +86,12 @@ impl Registry {
         self.hosts[host as usize].visible = false;
     }
 
+    /// The lives, as pids name them, whose instances [`Registry::lookup`] can answer with.
+    pub fn shown(&self) -> impl Iterator<Item = Member> {
+        let shown = self.hosts.iter().filter(|host| host.visible);
+        shown.map(|host| Member { node: host.member.node.clone(), boot: host.minted })
+    }
+
     pub(crate) fn is_visible(&self, host: HostIx) -> bool {
         self.hosts[host as usize].visible
     }

@@ -69,7 +69,8 @@ impl Driver {
         let Some(core) = self.node.hub(id) else { return };
         let members = core.view();
         if let Some(hub) = self.children.hub(id) {
-            hub.shared().view.install(members.clone());
+            let shown: Vec<_> = core.registry().shown().collect();
+            hub.shared().view.install(members.clone(), &shown);
         }
         self.tell(id, || HubEvent::View(members));
     }

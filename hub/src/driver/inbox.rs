@@ -62,8 +62,11 @@ impl Inbox {
     /// Waits until something has arrived or `wake` has come.
     pub(crate) async fn wait(&mut self, runtime: &AnyRuntime, wake: Option<Time>) -> Woken {
         let due = wake.is_some_and(|at| at <= runtime.now());
-        if !due && self.sleep.as_ref().map(|(at, _)| *at) != wake {
-            self.sleep = wake.map(|at| (at, runtime.sleep_until(at)));
+        // A sleep that ends too early does no harm, and most are never waited for to their end: making one anew costs
+        // more than waking once in vain.
+        let ends = self.sleep.as_ref().map(|(at, _)| *at);
+        if let Some(wake) = wake.filter(|wake| !due && ends.is_none_or(|at| at > *wake)) {
+            self.sleep = Some((wake, runtime.sleep_until(wake)));
         }
         poll_fn(|cx| {
             let mut any = false;
@@ -78,7 +81,13 @@ impl Inbox {
                 return Poll::Ready(Woken::Busy);
             }
             match &mut self.sleep {
-                Some((_, sleep)) => Pin::new(sleep).poll(cx).map(|()| Woken::Time),
+                Some((_, sleep)) => {
+                    let woken = Pin::new(sleep).poll(cx).map(|()| Woken::Time);
+                    if woken.is_ready() {
+                        self.sleep = None;
+                    }
+                    woken
+                }
                 None => Poll::Pending,
             }
         })

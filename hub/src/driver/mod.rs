@@ -8,6 +8,7 @@ mod news;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use process_hub_core::config::NodeConfig;
@@ -68,6 +69,7 @@ pub async fn start<R: Runtime, T: Transport>(
     let (reports, from_children) = mpsc::unbounded_channel();
     let shared = Arc::new(NodeShared {
         member: node.member().clone(),
+        boot: AtomicU64::new(node.member().boot.0),
         cluster: options.cluster.clone(),
         listens_at,
         advertises,
@@ -249,6 +251,8 @@ impl Driver {
         self.shared.stats.inputs.one();
         let mut effects = std::mem::take(&mut self.effects);
         self.node.handle(now, input, &mut effects);
+        // Links that the effects open are to be opened in the life that the node goes by now.
+        self.shared.boot.store(self.node.member().boot.0, Ordering::Release);
         self.shared.stats.effects.add(effects.len() as u64);
         for effect in effects.drain() {
             self.carry_out(now, effect);

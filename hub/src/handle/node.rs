@@ -1,6 +1,7 @@
 //! The handle of a node.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ pub struct NodeHandle(Arc<NodeShared>);
 
 /// What the handles, the hubs, the links and the driver share of a node.
 pub(crate) struct NodeShared {
+    /// The node in the life that is in its pids.
     pub(crate) member: Member,
+    /// The boot it goes by: above the one in its pids once it was raised.
+    pub(crate) boot: AtomicU64,
     pub(crate) cluster: SmolStr,
     pub(crate) listens_at: Addr,
     pub(crate) advertises: Addr,
@@ -38,6 +42,11 @@ pub(crate) struct NodeShared {
 }
 
 impl NodeShared {
+    /// The member that it is to others at present.
+    pub(crate) fn goes_by(&self) -> Member {
+        Member { node: self.member.node.clone(), boot: Boot(self.boot.load(Ordering::Acquire)) }
+    }
+
     /// The highest boot known of a name.
     pub(crate) fn known_boot(&self, name: &NodeId) -> Option<Boot> {
         let members = self.members.borrow();
@@ -50,7 +59,8 @@ impl NodeHandle {
         Self(shared)
     }
 
-    /// The node, in its present life.
+    /// The node, in the life that is in its pids. (If the cluster knew a later life of its name when it joined, others
+    /// know it by a higher boot: see [`NodeHandle::members`].)
     #[must_use]
     pub fn member(&self) -> &Member {
         &self.0.member

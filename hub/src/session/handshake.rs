@@ -8,6 +8,7 @@ use process_hub_core::id::{Addr, Boot, Member};
 use process_hub_core::wire::{
     self, FrameError, FrameReader, HANDSHAKE_LIMIT, Handshake, HandshakeConfig, HandshakeError, Step,
 };
+use smol_str::SmolStr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::StartNodeError;
@@ -17,19 +18,31 @@ use crate::runtime::Runtime;
 
 /// What this node brings into every handshake.
 #[derive(Debug)]
-pub(crate) struct Credentials(HandshakeConfig);
+pub(crate) struct Credentials {
+    cluster: SmolStr,
+    addr: Addr,
+    current: wire::Cookie,
+    previous: Option<wire::Cookie>,
+}
 
 impl Credentials {
     /// The first cookie is the current one, the second the one before.
     pub(crate) fn new(options: &NodeOptions, member: &Member, advertises: &Addr) -> Result<Self, StartNodeError> {
         let mut cookies = options.cookies.iter().map(|cookie| wire::Cookie::new(cookie.as_bytes()));
         let current = cookies.next().ok_or(StartNodeError::NoCookie)??;
-        let config = HandshakeConfig::new(member.clone(), advertises, &options.cluster, &current);
-        let mut config = config.map_err(|error: ConfigError| StartNodeError::Config(error))?;
-        if let Some(previous) = cookies.next() {
-            config = config.previous(&previous?);
-        }
-        Ok(Self(config))
+        let previous = cookies.next().transpose()?;
+        let this = Self { cluster: options.cluster.clone(), addr: advertises.clone(), current, previous };
+        this.config(member, [0; 32])?;
+        Ok(this)
+    }
+
+    /// For one handshake, in the life that the node goes by now.
+    fn config(&self, member: &Member, exporter: [u8; 32]) -> Result<HandshakeConfig, ConfigError> {
+        let config = HandshakeConfig::new(member.clone(), &self.addr, &self.cluster, &self.current)?.exporter(exporter);
+        Ok(match &self.previous {
+            Some(previous) => config.previous(previous),
+            None => config,
+        })
     }
 }
 
@@ -49,6 +62,8 @@ pub(crate) enum Refusal {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
     Frame(#[from] FrameError),
     #[error("the stream broke: {0}")]
     Stream(#[from] io::Error),
@@ -64,7 +79,7 @@ pub(crate) async fn initiate<R: Runtime, S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     exporter: [u8; 32],
 ) -> Result<Proved, Refusal> {
-    let (handshake, hello) = Handshake::initiator(credentials.0.clone().exporter(exporter), nonce(runtime))?;
+    let (handshake, hello) = Handshake::initiator(credentials.config(&node.goes_by(), exporter)?, nonce(runtime))?;
     send(stream, &hello).await?;
     converse(handshake, node, stream).await
 }
@@ -78,7 +93,7 @@ pub(crate) async fn respond<R: Runtime, S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     exporter: [u8; 32],
 ) -> Result<Proved, Refusal> {
-    let handshake = Handshake::responder(credentials.0.clone().exporter(exporter), nonce(runtime));
+    let handshake = Handshake::responder(credentials.config(&node.goes_by(), exporter)?, nonce(runtime));
     let mut proved = converse(handshake, node, stream).await?;
     while proved.frames.buffered() == 0 {
         receive(stream, &mut proved.frames).await?;
