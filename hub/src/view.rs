@@ -279,7 +279,7 @@ mod tests {
         view.install(vec![n1.clone(), n2.clone()], &[n1.clone(), n2.clone()]);
         view.apply(&id("a"), lookup("a", &[(&n2, 7), (&n1, 8)]));
         view.apply(&id("b"), lookup("b", &[(&n2, 9)]));
-        view.install(vec![n1.clone()], &[n1.clone()]);
+        view.install(vec![n1.clone()], std::slice::from_ref(&n1));
         assert_eq!(view.pids(&id("a")).len(), 1);
         assert_eq!(view.pid(&id("b")), None);
         assert_eq!(view.lookup(&id("b")).unwrap().placements, [], "it is still declared");
