@@ -156,6 +156,12 @@ impl View {
             && (self.complete || (self.continuous && self.since.iter().all(|ring| ring.owner(hash) == Some(&self.me))))
     }
 
+    /// Whether `node` owned a hash in the last complete view, so that the next one leads to a look at it if it does not
+    /// any more.
+    pub(crate) fn owned_before(&self, hash: u64, node: &NodeId) -> bool {
+        !self.continuous || self.since.first().and_then(|ring| ring.owner(hash)) == Some(node)
+    }
+
     /// The ranges that `node` owns in the installed ring.
     pub(crate) fn arcs_of(&self, node: &NodeId) -> Vec<(u64, u64)> {
         self.ring.arcs(node)

@@ -1,6 +1,7 @@
 //! What a hub has yet to look at: ranges of the registry, taken in bounded slices.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 
 use crate::registry::{HostIx, Key, RangeStart};
 
@@ -25,11 +26,36 @@ pub(crate) enum Job {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Work {
     passes: VecDeque<Pass>,
+    /// Children that were looked at while the view was not complete and have to be looked at again once it is.
+    waiting: BTreeSet<Key>,
+    /// There are more of them than are remembered.
+    many_wait: bool,
 }
+
+/// Children that are remembered one by one while a view is not complete; beyond, all are looked at.
+const MAX_WAITING: usize = 4_096;
 
 impl Work {
     pub(crate) fn is_empty(&self) -> bool {
         self.passes.is_empty()
+    }
+
+    /// A child waits for the view to be complete.
+    pub(crate) fn wait(&mut self, key: &Key) {
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.insert(key.clone());
+        } else if !self.waiting.contains(key) {
+            self.many_wait = true;
+        }
+    }
+
+    /// The view is complete: takes the ranges of the children that have waited for it.
+    pub(crate) fn take_waiting(&mut self) -> Vec<(u64, u64)> {
+        let waiting = core::mem::take(&mut self.waiting);
+        if core::mem::take(&mut self.many_wait) {
+            return alloc::vec![(0, u64::MAX)];
+        }
+        waiting.into_iter().map(|key| (key.hash, key.hash)).collect()
     }
 
     pub(crate) fn add_ranges(&mut self, ranges: impl IntoIterator<Item = (u64, u64)>, job: Job) {

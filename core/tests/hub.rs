@@ -152,7 +152,13 @@ impl World {
                 .map(|(name, _)| name.clone())
                 .collect();
             if due.is_empty() {
-                return;
+                // What follows closely is told together, a moment later.
+                let soon = self.hubs.values().filter_map(Hub::next_timeout).min();
+                match soon.filter(|at| at.since(self.now) <= Duration::from_millis(1)) {
+                    Some(at) => self.now = at,
+                    None => return,
+                }
+                continue;
             }
             for name in due {
                 self.input(name.as_str(), HubInput::Tick);
@@ -456,4 +462,37 @@ fn a_large_batch_is_looked_at_in_slices() {
     let before = world.messages;
     world.run_for(60_000);
     assert!(world.messages - before < 200, "idle nodes say little: {}", world.messages - before);
+}
+
+/// A child that was declared while its owner was passed over for a moment, and whose owner is the same again in the end,
+/// is in no range that a change of owners names.
+#[test]
+fn a_child_declared_between_two_complete_views_is_started() {
+    let mut world = World::new(&["n1", "n2"]);
+    let ghost = Member { node: node("n3"), boot: Boot(1) };
+    // n3 comes into n1's view and never says that it has installed it.
+    let hello = |world: &World| process_hub_core::message::Hello {
+        config: world.hubs[&node("n1")].config().digest(),
+        fields: vec![],
+        phase: process_hub_core::message::Phase::Ready,
+        minted: Boot(1),
+        position: None,
+        answer: false,
+    };
+    for name in ["n1", "n2"] {
+        world.input(name, HubInput::MemberUp(ghost.clone()));
+        let body = HubMessage::Hello(hello(&world));
+        world.input(name, HubInput::Message { from: ghost.clone(), body });
+    }
+    world.run();
+    let children = (0..60).map(|at| spec(format!("c{at}"))).collect();
+    let options = StartOptions { wait: false, ..StartOptions::default() };
+    world.request("n1", Request::Start { hub: hub_id(), children, options });
+    assert!(world.live.len() < 60, "some belong to n3 for the moment");
+    for name in ["n1", "n2"] {
+        world.down(name, &ghost);
+    }
+    world.run_for(1_000);
+    world.replies.clear();
+    world.assert_converged(60);
 }

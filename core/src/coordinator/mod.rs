@@ -86,8 +86,12 @@ impl Hub {
     /// Whether the next slice can be taken at once.
     pub(crate) fn has_work(&self) -> bool {
         let waiting = !self.work.is_empty() || self.has_requests_to_look_at();
-        let telling = !self.outbox.is_empty() || !self.acks.is_empty() || self.has_rows_to_list();
-        telling || (waiting && !self.is_congested())
+        !self.acks.is_empty() || (waiting && !self.is_congested())
+    }
+
+    /// Whether there are changes that the others have not been told of.
+    pub(crate) fn has_something_to_tell(&self) -> bool {
+        !self.outbox.is_empty() || self.has_rows_to_list()
     }
 
     fn message(&mut self, step: &mut Step<'_>, from: Member, body: HubMessage) {

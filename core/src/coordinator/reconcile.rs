@@ -8,6 +8,7 @@ use crate::config::limits;
 use crate::effect::{Effect, StopReason};
 use crate::hook::HookEvent;
 use crate::hub::Hub;
+use crate::id::Pid;
 use crate::message::RowState;
 use crate::registry::{Dot, HostIx, Key, ME, Row};
 use crate::spec::{ChildSpec, Role};
@@ -63,9 +64,13 @@ impl Hub {
         for (key, row) in rows {
             // A member that is still here has left the row out of a newer listing.
             let confirmed = self.view.has(&self.registry.host(row.host).member);
+            let node = self.registry.host(row.host).member.node.clone();
             self.registry.take_row(&key, row.host, None);
             self.claim_gone(step, &key, &row, confirmed);
-            self.reconcile(step, &key);
+            // What its owner ran is looked at when the view is complete; what nobody expected there is looked at now.
+            if self.view.is_mine(key.hash) || !self.view.owned_before(key.hash, &node) {
+                self.reconcile(step, &key);
+            }
         }
         looked
     }
@@ -74,6 +79,11 @@ impl Hub {
     pub(super) fn reconcile(&mut self, step: &mut Step<'_>, key: &Key) {
         let Some(record) = self.registry.record(key) else { return };
         let winner = record.winner().map(|start| start.dot);
+        if !self.view.is_complete() {
+            // Whatever this comes to, it is looked at again once all agree on the members: its owner may be another
+            // then although it is the one of the last complete view.
+            self.work.wait(key);
+        }
         match (record.mine(), winner) {
             (None, None) => {}
             (None, Some(_)) => self.start_if_owner(step, key),
@@ -144,13 +154,16 @@ impl Hub {
         self.registry.edit_mine(key, |row| row.state = RowState::Stopping);
         self.claim_stopping(key);
         if was_up {
-            self.changed(step, &key.id);
-            if let Some(row) = self.registry.record(key).and_then(|record| record.mine()) {
-                let pid = self.registry.pid(row);
-                self.hook(step, HookEvent::ChildUnregistered { id: key.id.clone(), pid });
-            }
+            self.child_is_hidden(step, key, sequence);
         }
         step.fx.push(Effect::Stop { hub, id, sequence, why, deadline });
+    }
+
+    /// An instance of this node serves no longer, although it has yet to end.
+    fn child_is_hidden(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
+        let pid = Pid { node: self.me.node.clone(), boot: self.minted, sequence };
+        self.changed(step, &key.id);
+        self.hook(step, HookEvent::ChildUnregistered { id: key.id.clone(), pid });
     }
 
     /// An instance of which the others have not heard is still a claim until it has ended.

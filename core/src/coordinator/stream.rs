@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Step;
 use crate::config::limits;
-use crate::hub::Hub;
+use crate::hub::{Hub, TELLING_GAP};
 use crate::id::NodeId;
 use crate::message::{Batch, HubMessage, Snapshot};
 use crate::outbox::Outbox;
@@ -14,8 +14,23 @@ use crate::requests::Open;
 use crate::stream::{Arrival, Outbound};
 
 impl Hub {
-    /// Sends what the steps since the last tick have gathered, goes on with listings under way, and acknowledges.
+    /// Sends what the steps since the last time have gathered, goes on with listings under way, and acknowledges what
+    /// has come: in this order, so that whoever is acknowledged knows what was made of it.
     pub(super) fn flush(&mut self, step: &mut Step<'_>) {
+        if self.has_something_to_tell() && step.now >= self.told_at + TELLING_GAP {
+            self.told_at = step.now;
+            self.tell(step);
+        }
+        for node in core::mem::take(&mut self.acks) {
+            let Some(peer) = self.peers.get_mut(&node) else { continue };
+            if let Some((epoch, number)) = peer.ack.take() {
+                let to = peer.member.clone();
+                self.send(step, &to, HubMessage::BatchAck { epoch, number });
+            }
+        }
+    }
+
+    fn tell(&mut self, step: &mut Step<'_>) {
         if !self.outbox.is_empty() {
             let nodes: Vec<NodeId> = self.listeners().cloned().collect();
             for (batch, bytes) in self.outbox.take() {
@@ -28,13 +43,6 @@ impl Hub {
         if !self.listing.is_empty() {
             for node in self.listing.clone() {
                 self.list_rows(step, &node);
-            }
-        }
-        for node in core::mem::take(&mut self.acks) {
-            let Some(peer) = self.peers.get_mut(&node) else { continue };
-            if let Some((epoch, number)) = peer.ack.take() {
-                let to = peer.member.clone();
-                self.send(step, &to, HubMessage::BatchAck { epoch, number });
             }
         }
     }

@@ -74,7 +74,8 @@ impl Hub {
     pub(super) fn complete_view(&mut self, step: &mut Step<'_>) {
         if !self.view.is_complete() && self.silent().next().is_none() {
             let ranges = self.view.completed();
-            self.work.add_ranges(ranges, Job::Reconcile);
+            let waiting = self.work.take_waiting();
+            self.work.add_ranges(ranges.into_iter().chain(waiting), Job::Reconcile);
         }
         if self.view.is_complete() && self.work.is_empty() && !(self.came.is_empty() && self.went.is_empty()) {
             self.announce_redistributed(step);

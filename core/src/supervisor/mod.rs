@@ -152,6 +152,10 @@ impl Supervisor {
         }
         let (_, key) = self.due.pop_first()?;
         self.held.remove(&key);
+        // It is started now, not when it was planned: a node that was paused must not make up for lost time.
+        if let Some(planned) = self.restarts.get_mut(&key).and_then(VecDeque::back_mut) {
+            *planned = now.max(*planned);
+        }
         Some(key)
     }
 
