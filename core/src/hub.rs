@@ -194,7 +194,7 @@ impl Hub {
     /// here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.view.is_complete() && self.work.is_empty() && self.supervisor.waiting() == 0 && self.pulls.is_idle()
+        self.view.is_complete() && self.work.is_empty() && self.supervisor.waiting() == 0
     }
 
     /// How far this node is with the hub.

@@ -81,8 +81,4 @@ impl Pulls {
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.round.as_ref().map(|round| round.deadline)
     }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.round.is_none() && self.queue.is_empty()
-    }
 }
