@@ -81,11 +81,12 @@ impl World {
             }
             (ChildStep::Stopped, Stage::Stopping) => self.child_exits(host, sequence, ExitReason::Shutdown),
             (ChildStep::Killed, Stage::Stopping) => self.child_exits(host, sequence, ExitReason::Killed),
-            (ChildStep::Done, Stage::Up) => {
+            // A child that was to fail some day does not once the faults are over.
+            (ChildStep::Done, Stage::Up) if self.child_faults.ends_content > 0 => {
                 self.count("child_ends_content");
                 self.child_exits(host, sequence, ExitReason::Normal);
             }
-            (ChildStep::Error, Stage::Up) => {
+            (ChildStep::Error, Stage::Up) if self.child_faults.ends_in_error > 0 => {
                 self.count("child_ends_in_error");
                 self.child_exits(host, sequence, ExitReason::Error("told to fail".into()));
             }
