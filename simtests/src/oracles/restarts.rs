@@ -16,8 +16,8 @@ use crate::sim::HostId;
 pub(super) struct RestartRule {
     /// Starts that are over for good, as each host knows.
     done: BTreeMap<HostId, BTreeSet<u64>>,
-    /// Children whose instance failed, and when they were started again.
-    failed: BTreeMap<(HostId, ChildId), (bool, Vec<u64>)>,
+    /// Children whose instance failed, by the user's start they belong to, and when they were started again.
+    failed: BTreeMap<(HostId, ChildId, u64), (bool, Vec<u64>)>,
 }
 
 impl RestartRule {
@@ -34,7 +34,7 @@ impl RestartRule {
         if over {
             self.done.entry(host).or_default().insert(instance.version);
         } else {
-            self.failed.entry((host, instance.id.clone())).or_default().0 = true;
+            self.failed.entry((host, instance.id.clone(), instance.version)).or_default().0 = true;
         }
     }
 
@@ -42,7 +42,7 @@ impl RestartRule {
         if self.done.get(&host).is_some_and(|done| done.contains(&version)) {
             verdict.fails(Some(host), Some(id), format!("start {version} ended for good here, and is started again"));
         }
-        let Some((failed, times)) = self.failed.get_mut(&(host, id.clone())) else { return };
+        let Some((failed, times)) = self.failed.get_mut(&(host, id.clone(), version)) else { return };
         if !std::mem::take(failed) {
             return;
         }
@@ -70,7 +70,7 @@ impl Oracle for RestartRule {
         match *seen {
             Seen::Booted { host, .. } => {
                 self.done.remove(&host);
-                self.failed.retain(|(other, _), _| *other != host);
+                self.failed.retain(|(other, ..), _| *other != host);
             }
             Seen::Input { host, input: Input::Child { sequence, event: ChildEvent::Exited { reason }, .. } } => {
                 self.exited(host, *sequence, reason, truth);
