@@ -62,6 +62,10 @@ struct Fixed {
 }
 
 impl Fixed {
+    #[cfg_attr(
+        not(feature = "sabotage"),
+        expect(clippy::needless_update, reason = "there is one field more with deliberate defects")
+    )]
     fn options(self, seed: u64) -> Options {
         Options {
             seed,
