@@ -177,3 +177,70 @@ fn batch_weight(batch: &Batch) -> usize {
     let failures: usize = batch.failures.iter().map(|failure| ENTRY + failure.reason.len()).sum();
     starts + stops + rows + gone + failures
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const KIB: usize = 1_024;
+
+    fn swim(len: usize) -> Message {
+        Message::Swim(Bytes::from(vec![7; len - OVERHEAD]))
+    }
+
+    fn take(outbox: &Outbox, room: usize) -> (Vec<Message>, Poll<Work>) {
+        let mut taken = Vec::new();
+        let work = outbox.poll_take(&mut Context::from_waker(Waker::noop()), room, &mut taken);
+        (taken, work)
+    }
+
+    #[test]
+    fn a_probe_goes_before_all_that_waits_in_bulk() {
+        let outbox = Outbox::new(8 * KIB);
+        for _ in 0..4 {
+            outbox.push(Lane::Bulk, swim(KIB));
+        }
+        outbox.push(Lane::Probe, Message::Keepalive);
+        let (taken, work) = take(&outbox, 2 * KIB);
+        assert_eq!(work, Poll::Ready(Work::Write { drained: false }));
+        assert_eq!(taken, [Message::Keepalive, swim(KIB), swim(KIB)]);
+        assert_eq!(take(&outbox, 64 * KIB).0.len(), 2);
+        assert_eq!(take(&outbox, 64 * KIB).1, Poll::Pending);
+    }
+
+    #[test]
+    fn over_the_mark_bulk_is_dropped_until_it_has_drained_and_probes_still_go() {
+        let outbox = Outbox::new(4 * KIB);
+        let push = || outbox.push(Lane::Bulk, swim(KIB));
+        assert_eq!([push(), push(), push(), push()], [Pushed::Queued; 4]);
+        assert_eq!([push(), push()], [Pushed::Overflowed, Pushed::Dropped]);
+        assert_eq!(outbox.push(Lane::Probe, Message::Keepalive), Pushed::Queued);
+        assert_eq!(take(&outbox, 2 * KIB).1, Poll::Ready(Work::Write { drained: false }));
+        assert_eq!(push(), Pushed::Dropped, "half is not drained");
+        assert_eq!(take(&outbox, KIB).1, Poll::Ready(Work::Write { drained: true }));
+        assert_eq!(push(), Pushed::Queued);
+    }
+
+    #[test]
+    fn probes_are_bounded_too() {
+        let outbox = Outbox::new(4 * KIB);
+        let pushed = (0..1_000).filter(|_| outbox.push(Lane::Probe, swim(KIB)) == Pushed::Queued).count();
+        assert_eq!(pushed, PROBE_BYTES / KIB);
+    }
+
+    #[test]
+    fn closing_writes_what_waits_and_aborting_does_not() {
+        let outbox = Outbox::new(4 * KIB);
+        outbox.push(Lane::Bulk, swim(KIB));
+        outbox.close();
+        assert_eq!(outbox.push(Lane::Bulk, swim(KIB)), Pushed::Dropped);
+        assert_eq!(take(&outbox, KIB).0.len(), 1);
+        assert_eq!(take(&outbox, KIB).1, Poll::Ready(Work::Close));
+        let outbox = Outbox::new(4 * KIB);
+        outbox.push(Lane::Bulk, swim(KIB));
+        outbox.abort();
+        assert_eq!(take(&outbox, KIB), (Vec::new(), Poll::Ready(Work::Close)));
+    }
+}
