@@ -41,7 +41,7 @@ impl Cluster {
     /// Until every node knows where each of `count` children runs.
     async fn all_see(&self, count: usize) {
         for hub in &self.hubs {
-            until(|| hub.child_count() == count).await;
+            until(|| hub.child_count() == count && hub.copies_by_node().values().sum::<usize>() == count).await;
         }
     }
 
@@ -61,7 +61,7 @@ async fn until(holds: impl Fn() -> bool) {
     let end = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < end, "it takes longer than {LIMIT:?}");
-        tokio::time::sleep(Duration::from_micros(200)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -24,6 +25,7 @@ pub(crate) struct Crew {
     running: Running,
     logs: BTreeMap<String, Log>,
     verbose: bool,
+    broken_off: Arc<AtomicBool>,
 }
 
 /// A node's process, ready to be asked.
@@ -40,14 +42,16 @@ impl Crew {
     /// Nobody yet. From here on ctrl-c and SIGTERM kill whoever runs before they end this process.
     pub(crate) fn new(verbose: bool) -> Outcome<Crew> {
         let running = Running::default();
-        let theirs = running.clone();
+        let broken_off = Arc::new(AtomicBool::new(false));
+        let (theirs, told) = (running.clone(), broken_off.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Failure::failed)?;
         thread::spawn(move || {
             runtime.block_on(crate::signals::told_to_stop());
+            told.store(true, Ordering::SeqCst);
             kill_all(&theirs);
             std::process::exit(130);
         });
-        Ok(Crew { running, logs: BTreeMap::new(), verbose })
+        Ok(Crew { running, logs: BTreeMap::new(), verbose, broken_off })
     }
 
     /// Starts this very program as the node `name`, and waits until it says that it is ready.
@@ -73,6 +77,13 @@ impl Crew {
         let [listen, admin] = ["listen", "admin"].map(|key| field(&ready, key));
         let client = Client::new(&admin, None)?;
         Ok(Node { name: name.to_owned(), os_pid, listen, admin, client })
+    }
+
+    /// Does not return once the process is being ended by a signal: what fails then is no news.
+    pub(crate) fn unless_broken_off(&self) {
+        while self.broken_off.load(Ordering::SeqCst) {
+            thread::park();
+        }
     }
 
     /// SIGKILL: the process has no time to say goodbye.

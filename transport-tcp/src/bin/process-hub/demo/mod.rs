@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) fn run(args: &DemoArgs) -> Outcome {
     let mut crew = Crew::new(args.verbose)?;
     let outcome = tell(&mut crew);
+    crew.unless_broken_off();
     if outcome.is_err() && !args.verbose {
         eprintln!("\nthe last lines of each node's log:\n{}", crew.last_words());
     }
