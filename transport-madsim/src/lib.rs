@@ -4,7 +4,7 @@
 //! set `MADSIM_TEST_SEED` to run them with another seed.
 //!
 //! The same seed gives the same run. What is simulated here is what lies around the pure core; the core itself has a
-//! faster and nastier simulator of its own. [`cluster`] starts a cluster within a simulation:
+//! faster and nastier simulator of its own. `cluster` starts a cluster within a simulation:
 //!
 //! ```
 //! # #[cfg(madsim)]
