@@ -374,11 +374,13 @@ impl World {
         if self.hosts[host].life.as_ref().is_none_or(|life| life.number != number) {
             return;
         }
+        let registry_changed = viewed || !changed.is_empty();
         self.look_at_rows(host, viewed, changed);
         let spins = self.spin(host);
         let open = self.hub(host).map_or(0, process_hub_core::Hub::open_requests);
         self.tell(&Seen::Step { host, size: StepSize { input: size, effects: count, open, spins } });
-        if count > 0 {
+        // The digest folds all buckets: it is worth its price only where it can be another than before.
+        if registry_changed {
             let digest = self.hub(host).map_or(0, |hub| hub.registry().declared_digest() ^ hub.view_hash());
             self.trace.state(digest);
         }
