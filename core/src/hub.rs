@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::calls::Calls;
-use crate::config::{ConfigError, HubConfig, Synchronization};
+use crate::config::{ConfigError, HubConfig};
 use crate::hashing::stable_hash;
 use crate::id::{Boot, ChildId, Member, NodeId, RequestId};
 use crate::input::ChildEvent;
@@ -116,7 +116,7 @@ impl Hub {
     pub fn new(config: HubConfig, me: Member, alone: bool, now: Time) -> Result<Hub, ConfigError> {
         config.check()?;
         let minted = me.boot;
-        let Synchronization::PubSub { sync_interval } = config.synchronization;
+        let sync_interval = config.synchronization.sync_interval();
         // Members spread their repairs over the interval.
         let share = stable_hash(me.node.as_str().as_bytes()) % 1_000;
         let sync_at = now + sync_interval * u32::try_from(share).unwrap_or(0) / 1_000 + sync_interval / 10;

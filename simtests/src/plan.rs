@@ -176,9 +176,7 @@ impl Plan {
     pub(crate) fn describe(&self) -> String {
         let families: Vec<_> =
             self.families.iter().map(|(family, every)| format!("{family:?}/{}ms", every / 1_000)).collect();
-        let Synchronization::PubSub { sync_interval } = self.world.hub.synchronization else {
-            return "another synchronization".to_owned();
-        };
+        let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
             "nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
              codec {} faults [{}] children {:?} relayed twice {} late {} aim {} lower boots {}",
@@ -242,10 +240,7 @@ fn draw_client(random: &mut Random, bounds: &Bounds) -> ClientPlan {
 
 /// The convergence bound and the others, by `INVARIANTS.md` 1.1: `B = F + 2H + S + (M + X) + 6D + C`.
 pub(crate) fn bounds(hub: &HubConfig, membership: &MembershipConfig, delay: u64, dial_timeout: u64) -> Bounds {
-    let sync = match hub.synchronization {
-        Synchronization::PubSub { sync_interval } => micros(sync_interval),
-        _ => 0,
-    };
+    let sync = micros(hub.synchronization.sync_interval());
     // A relayed frame takes two ways.
     let delay = 2 * delay;
     let keepalive = micros(membership.keepalive);

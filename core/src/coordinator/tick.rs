@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use super::Step;
-use crate::config::Synchronization;
 use crate::hub::Hub;
 use crate::id::NodeId;
 
@@ -41,7 +40,7 @@ impl Hub {
         if step.now < self.sync_at {
             return;
         }
-        let Synchronization::PubSub { sync_interval } = self.config.synchronization;
+        let sync_interval = self.config.synchronization.sync_interval();
         self.sync_at = step.now + sync_interval;
         for (node, _) in self.peers.iter().filter(|(_, peer)| peer.is_accepted()) {
             self.pulls.want(node);

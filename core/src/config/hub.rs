@@ -1,0 +1,158 @@
+//! What a hub is told at its start.
+
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use smol_str::SmolStr;
+
+use super::strategy::{Distribution, Migration, Partition, Redundancy, Synchronization};
+use super::{ConfigError, positive};
+use crate::hashing::stable_hash;
+use crate::id::HubId;
+
+/// What a hub is told at its start. Two nodes speak for the same hub only if all of it is equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HubConfig {
+    /// Its name.
+    pub id: HubId,
+    /// Which node each child belongs to.
+    pub distribution: Distribution,
+    /// How many copies run.
+    pub redundancy: Redundancy,
+    /// How a child moves.
+    pub migration: Migration,
+    /// How changes reach the other members.
+    pub synchronization: Synchronization,
+    /// What happens while the cluster is in parts.
+    pub partition: Partition,
+    /// How many children may be on their way from this node to others at one time, at least 1. Default 256. Lower it
+    /// where a move is dear.
+    pub concurrent_moves: u32,
+    /// How many restarts of one child are allowed within `restart_window`. Default 100.
+    pub max_restarts: u32,
+    /// The window of the restart intensity. Default 4 s.
+    pub restart_window: Duration,
+    /// The first restart of a child is immediate; later ones within the window wait this long, doubling. Default 10 ms.
+    pub restart_backoff: Duration,
+    /// How long an instance has to end when it is told to. Default 5 s.
+    pub stop_timeout: Duration,
+    /// How long a member may keep a view from completing before it leaves this hub's view until it answers again.
+    /// Default 5 s.
+    pub barrier_timeout: Duration,
+    /// A deliberate defect.
+    #[cfg(feature = "sabotage")]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A deliberate defect of a hub, to show that an oracle catches it. Each has been the defect of a known system.
+#[cfg(feature = "sabotage")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sabotage {
+    /// Merging with a peer forgets that a start was removed.
+    ForgetRemoval,
+    /// Who owns a child depends on the order in which this node met the members.
+    RingInJoinOrder,
+    /// Batches of an earlier life of a member are applied as if the present one had sent them.
+    AcceptOldBoot,
+    /// A member that is taken to be down has its rows removed for good: its stream goes on where it was when it is back,
+    /// as if they had only been hidden.
+    RetractInsteadOfFilter,
+}
+
+impl HubConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new(id: HubId) -> Self {
+        Self {
+            id,
+            distribution: Distribution::default(),
+            redundancy: Redundancy::default(),
+            migration: Migration::default(),
+            synchronization: Synchronization::default(),
+            partition: Partition::default(),
+            concurrent_moves: 256,
+            max_restarts: 100,
+            restart_window: Duration::from_secs(4),
+            restart_backoff: Duration::from_millis(10),
+            stop_timeout: Duration::from_secs(5),
+            barrier_timeout: Duration::from_secs(5),
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
+        }
+    }
+
+    /// # Errors
+    /// Names the first field that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.distribution.check()?;
+        self.redundancy.check()?;
+        self.migration.check()?;
+        self.synchronization.check()?;
+        self.partition.check()?;
+        if self.migration.hands_over() && self.redundancy != Redundancy::Singularity {
+            let value = format!("{:?}", self.redundancy);
+            let problem = "handover moves the state of one copy: use Singularity, or a migration without handover";
+            return Err(ConfigError::new("redundancy", value, problem));
+        }
+        if self.concurrent_moves == 0 {
+            return Err(ConfigError::new("concurrent_moves", 0, "must be at least 1: nothing could ever move"));
+        }
+        self.not_built_yet()?;
+        positive("restart_window", self.restart_window)?;
+        positive("restart_backoff", self.restart_backoff)?;
+        positive("stop_timeout", self.stop_timeout)?;
+        positive("barrier_timeout", self.barrier_timeout)?;
+        Ok(())
+    }
+
+    /// Strategies that are configured already and not carried out yet: refused, not ignored.
+    fn not_built_yet(&self) -> Result<(), ConfigError> {
+        let problem = "this strategy is not available in this version: leave it at its default";
+        if self.distribution != Distribution::ConsistentHashing {
+            return Err(ConfigError::new("distribution", format!("{:?}", self.distribution), problem));
+        }
+        if self.redundancy != Redundancy::Singularity {
+            return Err(ConfigError::new("redundancy", format!("{:?}", self.redundancy), problem));
+        }
+        if !matches!(self.migration, Migration::ColdSwap { handover: false, .. }) {
+            return Err(ConfigError::new("migration", format!("{:?}", self.migration), problem));
+        }
+        if !matches!(self.synchronization, Synchronization::PubSub { .. }) {
+            return Err(ConfigError::new("synchronization", format!("{:?}", self.synchronization), problem));
+        }
+        if self.partition != Partition::Divergence {
+            return Err(ConfigError::new("partition", format!("{:?}", self.partition), problem));
+        }
+        Ok(())
+    }
+
+    /// Every field that two nodes must agree on, by name, with its value as text.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(SmolStr, SmolStr)> {
+        let field = |name: &str, value: alloc::string::String| (SmolStr::new(name), SmolStr::new(value));
+        alloc::vec![
+            field("distribution", format!("{:?}", self.distribution)),
+            field("redundancy", format!("{:?}", self.redundancy)),
+            field("migration", format!("{:?}", self.migration)),
+            field("synchronization", format!("{:?}", self.synchronization)),
+            field("partition", format!("{:?}", self.partition)),
+            field("concurrent_moves", self.concurrent_moves.to_string()),
+            field("max_restarts", self.max_restarts.to_string()),
+            field("restart_window", format!("{:?}", self.restart_window)),
+            field("restart_backoff", format!("{:?}", self.restart_backoff)),
+            field("stop_timeout", format!("{:?}", self.stop_timeout)),
+            field("barrier_timeout", format!("{:?}", self.barrier_timeout)),
+        ]
+    }
+
+    /// One number for all of [`HubConfig::fields`].
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.fields().iter().fold(0, |digest, (name, value)| {
+            let text = format!("{digest:016x}{name}={value}");
+            stable_hash(text.as_bytes())
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! What a node and its hubs are told at the start.
+
+mod hub;
+mod node;
+mod strategy;
+
+use alloc::format;
+use alloc::string::ToString;
+use core::time::Duration;
+
+use smol_str::SmolStr;
+
+pub use hub::HubConfig;
+#[cfg(feature = "sabotage")]
+pub use hub::Sabotage;
+pub use node::{MembershipConfig, NodeConfig};
+pub use strategy::{
+    Distribution, Factor, LoadBalancer, Migration, Model, Partition, Redundancy, Signal, Synchronization,
+};
+
+/// Sizes beyond which something is refused. They bound what one peer can make another hold.
+pub mod limits {
+    /// A frame's payload, in bytes.
+    pub const FRAME: usize = 1 << 20;
+    /// A child's arguments, kind, id and metadata together, in bytes.
+    pub const SPEC: usize = 64 << 10;
+    /// A child's metadata, in bytes.
+    pub const METADATA: usize = 16 << 10;
+    /// A message to a child, and a child's reply, in bytes.
+    pub const PAYLOAD: usize = 512 << 10;
+    /// Entries in one list of a wire message. Requests may be larger: they are split.
+    pub const BATCH: usize = 4_096;
+    /// Children of requests that one step of a node looks at; the rest waits for the next step.
+    pub const SLICE: usize = 4_096;
+    /// Children that one step of a node looks at because the view has changed: about two milliseconds' worth.
+    pub const PASS: usize = 1_024;
+    /// Members of a cluster.
+    pub const MEMBERS: usize = 1_024;
+    /// Hubs on one node.
+    pub const HUBS: usize = 256;
+    /// Requests and calls of this node's callers that are open at one time, a hub.
+    pub const OPEN_REQUESTS: usize = 65_536;
+    /// Messages that wait for one child to come up.
+    pub const WAITING_MESSAGES: usize = 1_024;
+    /// Bytes sent to one member and not yet acknowledged, a hub.
+    pub const WINDOW: usize = 4 << 20;
+}
+
+/// A value is out of its range or contradicts another. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("configuration: {field} = {value}: {problem}")]
+pub struct ConfigError {
+    /// The field.
+    pub field: &'static str,
+    /// Its value.
+    pub value: SmolStr,
+    /// What is wrong and how to mend it.
+    pub problem: SmolStr,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &'static str, value: impl ToString, problem: &str) -> Self {
+        Self { field, value: SmolStr::new(value.to_string()), problem: SmolStr::new(problem) }
+    }
+}
+
+fn positive(field: &'static str, span: Duration) -> Result<(), ConfigError> {
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+    if span.is_zero() || span > LONGEST {
+        return Err(ConfigError::new(field, format!("{span:?}"), "must be more than zero and at most a year"));
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! The five axes on which hubs differ: one enum each, with every option of the reference and its default.
+
+use core::time::Duration;
+
+use super::{ConfigError, positive};
+
+/// Which node each child belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Distribution {
+    /// A pure function of the child's id and the set of members, with minimal movement.
+    #[default]
+    ConsistentHashing,
+    /// The caller of a start names the nodes of each child. A child runs there or nowhere: it waits for its node and
+    /// comes back with it.
+    Guided,
+    /// The longest-lived member scores the load of all and assigns each child when it is declared, and again when it
+    /// has lost its node.
+    CentralizedLoadBalancer(LoadBalancer),
+}
+
+/// The options of [`Distribution::CentralizedLoadBalancer`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoadBalancer {
+    /// How many samples a node are remembered. Default 30.
+    pub max_history_size: u32,
+    /// The weight of a sample relative to the one after it, in thousandths. Default 900.
+    pub weight_decay_permille: u32,
+    /// How often each node tells its load. Default 10 s.
+    pub push_interval: Duration,
+}
+
+impl Default for LoadBalancer {
+    fn default() -> Self {
+        Self { max_history_size: 30, weight_decay_permille: 900, push_interval: Duration::from_secs(10) }
+    }
+}
+
+impl Distribution {
+    /// # Errors
+    /// Names the first option that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Distribution::ConsistentHashing | Distribution::Guided => Ok(()),
+            Distribution::CentralizedLoadBalancer(options) => {
+                between("distribution.max_history_size", options.max_history_size, 1, 1_000)?;
+                between("distribution.weight_decay_permille", options.weight_decay_permille, 1, 1_000)?;
+                positive("distribution.push_interval", options.push_interval)
+            }
+        }
+    }
+}
+
+/// How many copies of a child run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Redundancy {
+    /// One.
+    #[default]
+    Singularity,
+    /// Several, on as many nodes.
+    Replication {
+        /// How many. Default 2.
+        factor: Factor,
+        /// Which of them serve. Default all.
+        model: Model,
+        /// Which of them are told their role when they start. Default none. (A change of role is always told.)
+        signal: Signal,
+    },
+}
+
+/// How many copies of a child [`Redundancy::Replication`] runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Factor {
+    /// So many, or one a member where there are fewer members.
+    Copies(u32),
+    /// One on each member.
+    ClusterSize,
+}
+
+/// Which copies serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Model {
+    /// All of them.
+    #[default]
+    ActiveActive,
+    /// One; the others stand by, and one of them takes over when it is lost.
+    ActivePassive,
+}
+
+/// Which copies are told their role when they start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// None.
+    #[default]
+    None,
+    /// The active ones.
+    Active,
+    /// The passive ones.
+    Passive,
+    /// All.
+    All,
+}
+
+impl Redundancy {
+    /// Replication with the defaults of the reference and so many copies.
+    #[must_use]
+    pub fn replication(copies: u32) -> Self {
+        Redundancy::Replication { factor: Factor::Copies(copies), model: Model::default(), signal: Signal::default() }
+    }
+
+    /// How many copies of a child run in a view with so many owners.
+    #[must_use]
+    pub fn copies(&self, members: usize) -> usize {
+        match self {
+            Redundancy::Singularity => 1,
+            Redundancy::Replication { factor: Factor::ClusterSize, .. } => members.max(1),
+            Redundancy::Replication { factor: Factor::Copies(copies), .. } => *copies as usize,
+        }
+    }
+
+    /// # Errors
+    /// Names the first option that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Redundancy::Replication { factor: Factor::Copies(copies), .. } => {
+                between("redundancy.replication_factor", *copies, 1, 64)
+            }
+            Redundancy::Singularity | Redundancy::Replication { factor: Factor::ClusterSize, .. } => Ok(()),
+        }
+    }
+}
+
+/// How a child moves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Migration {
+    /// The old copy has ended before the new one starts.
+    ColdSwap {
+        /// Whether the old copy's state goes to the new one. Default false.
+        handover: bool,
+        /// How long the state of an ended copy is kept for a new owner to take it. Default 30 s.
+        state_ttl: Duration,
+        /// How long a copy has to give its state; beyond, it stays where it is and is asked again. Default 5 s.
+        state_query_timeout: Duration,
+    },
+    /// The new copy is up before the old one stops.
+    HotSwap {
+        /// Whether the old copy's state, and the messages it has not handled, go to the new one. Default false.
+        handover: bool,
+        /// How long a copy has to give its state; beyond, it goes on serving. Default 5 s.
+        state_query_timeout: Duration,
+        /// How long a move may take until it is committed; beyond, it is given up, the old copy goes on serving, and it
+        /// is tried again. Default 10 s.
+        child_migration_timeout: Duration,
+        /// How long an old copy whose successor's fate is unknown keeps its messages; beyond, their callers are told
+        /// that they are not handled. Default 5 s.
+        retention: Duration,
+    },
+    /// Each node starts what belongs to it and ends what does not, without a word to the others: for a moment there may
+    /// be no copy, or two.
+    Autonomous,
+}
+
+impl Default for Migration {
+    fn default() -> Self {
+        Migration::cold_swap()
+    }
+}
+
+impl Migration {
+    /// Cold swap without handover, all options at their defaults.
+    #[must_use]
+    pub const fn cold_swap() -> Self {
+        Migration::ColdSwap {
+            handover: false,
+            state_ttl: Duration::from_secs(30),
+            state_query_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Hot swap without handover, all options at their defaults.
+    #[must_use]
+    pub const fn hot_swap() -> Self {
+        Migration::HotSwap {
+            handover: false,
+            state_query_timeout: Duration::from_secs(5),
+            child_migration_timeout: Duration::from_secs(10),
+            retention: Duration::from_secs(5),
+        }
+    }
+
+    /// The same with handover. Autonomous has none.
+    #[must_use]
+    pub fn with_handover(mut self) -> Self {
+        if let Migration::ColdSwap { handover, .. } | Migration::HotSwap { handover, .. } = &mut self {
+            *handover = true;
+        }
+        self
+    }
+
+    /// Whether a child's state moves with it.
+    #[must_use]
+    pub fn hands_over(&self) -> bool {
+        matches!(self, Migration::ColdSwap { handover: true, .. } | Migration::HotSwap { handover: true, .. })
+    }
+
+    /// # Errors
+    /// Names the first option that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Migration::ColdSwap { state_ttl, state_query_timeout, .. } => {
+                positive("migration.state_ttl", *state_ttl)?;
+                positive("migration.state_query_timeout", *state_query_timeout)
+            }
+            Migration::HotSwap { state_query_timeout, child_migration_timeout, retention, .. } => {
+                positive("migration.state_query_timeout", *state_query_timeout)?;
+                positive("migration.child_migration_timeout", *child_migration_timeout)?;
+                positive("migration.retention", *retention)
+            }
+            Migration::Autonomous => Ok(()),
+        }
+    }
+}
+
+/// How changes reach the other members.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Synchronization {
+    /// Every change goes to every member; every interval, whatever was missed is repaired.
+    PubSub {
+        /// How often. Default 15 s.
+        sync_interval: Duration,
+    },
+    /// A change goes to some members, who pass it on; every interval, whatever was missed is repaired.
+    Gossip {
+        /// How often. Default 15 s.
+        sync_interval: Duration,
+        /// How many members each member tells of a change. Default 3.
+        recipients: u32,
+        /// Whether only one member, the first by name, begins the repair of an interval. Default true.
+        restricted_init: bool,
+    },
+}
+
+impl Default for Synchronization {
+    fn default() -> Self {
+        Synchronization::PubSub { sync_interval: Duration::from_secs(15) }
+    }
+}
+
+impl Synchronization {
+    /// How often whatever was missed is repaired.
+    #[must_use]
+    pub fn sync_interval(&self) -> Duration {
+        match self {
+            Synchronization::PubSub { sync_interval } | Synchronization::Gossip { sync_interval, .. } => *sync_interval,
+        }
+    }
+
+    /// # Errors
+    /// Names the first option that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        positive("synchronization.sync_interval", self.sync_interval())?;
+        match self {
+            Synchronization::PubSub { .. } => Ok(()),
+            Synchronization::Gossip { recipients, .. } => between("synchronization.recipients", *recipients, 1, 1_024),
+        }
+    }
+}
+
+/// What a hub does while the cluster is in parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Partition {
+    /// Each part serves by itself.
+    #[default]
+    Divergence,
+    /// A part with fewer members than this serves nothing.
+    StaticQuorum {
+        /// How many members a part needs. Safe only for clusters of up to `2 * quorum_size - 1` names: further ones are
+        /// not admitted.
+        quorum_size: u32,
+        /// Whether the quorum is needed from the start. If not, a node that has never seen it serves. Default false.
+        startup_confirm: bool,
+    },
+    /// A part that has lost more than a share of its members within a time serves nothing. Not safe against split
+    /// brain: a loss that is slow enough looks like a smaller cluster.
+    DynamicQuorum {
+        /// The share of members, in percent, that must be connected.
+        quorum_size: u32,
+        /// How long a lost member counts as lost. Default 30 s.
+        threshold_time: Duration,
+    },
+    /// A part without the majority of the largest cluster ever seen serves nothing.
+    MajorityQuorum {
+        /// The least size that the cluster is taken to have. Safe only if it is the true one. Default 1.
+        initial_cluster_size: u32,
+        /// Whether the size grows with the cluster. If not, further members are not admitted. Default true.
+        track_max_size: bool,
+    },
+}
+
+impl Partition {
+    /// # Errors
+    /// Names the first option that is out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Partition::Divergence => Ok(()),
+            Partition::StaticQuorum { quorum_size, .. } => between("partition.quorum_size", *quorum_size, 1, 1_024),
+            Partition::DynamicQuorum { quorum_size, threshold_time } => {
+                between("partition.quorum_size", *quorum_size, 1, 100)?;
+                positive("partition.threshold_time", *threshold_time)
+            }
+            Partition::MajorityQuorum { initial_cluster_size, .. } => {
+                between("partition.initial_cluster_size", *initial_cluster_size, 1, 1_024)
+            }
+        }
+    }
+}
+
+fn between(field: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(field, value, &alloc::format!("must be from {least} to {most}")))
+}
