@@ -11,6 +11,7 @@ mod run;
 pub mod scenario;
 mod sim;
 mod story;
+mod strategies;
 mod sweep;
 
 pub use oracles::seen::Violation;

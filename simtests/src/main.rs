@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use process_hub_simtests::{Options, Report, Summary, repeat, run, story, sweep};
 
 /// Simulates clusters of ProcessHub nodes under faults, and checks what must hold.
@@ -48,7 +48,7 @@ enum Command {
     },
 }
 
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Fixed {
     /// How many nodes. Default: drawn from the seed, 3 to 7.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -59,21 +59,21 @@ struct Fixed {
     /// How long the faults last, in simulated seconds. Default: drawn from the seed.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
+    /// A strategy that the hub must have, such as `pubsub`; may be given several times. Default: all drawn from the seed.
+    #[arg(long = "with", value_name = "STRATEGY")]
+    with: Vec<String>,
 }
 
 impl Fixed {
-    #[cfg_attr(
-        not(feature = "sabotage"),
-        expect(clippy::needless_update, reason = "there is one field more with deliberate defects")
-    )]
-    fn options(self, seed: u64) -> Options {
-        Options {
+    fn options(&self, seed: u64) -> Result<Options, String> {
+        let options = Options {
             seed,
             nodes: self.nodes.map(usize::from),
             children: self.children.map(|children| children as usize),
             seconds: self.seconds,
             ..Options::default()
-        }
+        };
+        self.with.iter().try_fold(options, |options, strategy| options.with(strategy))
     }
 }
 
@@ -87,9 +87,15 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 fn main() -> ExitCode {
     // A panic of a node is a finding and is reported as one.
     std::panic::set_hook(Box::new(|_| {}));
-    let violations = match Cli::parse().command {
-        Command::Run { seed, fixed, json, trace } => one(&fixed.options(seed), json, trace),
-        Command::Sweep { seeds, jobs, fixed, json } => many(seeds, jobs, fixed, json),
+    let command = Cli::parse().command;
+    let (Command::Run { fixed, .. } | Command::Sweep { fixed, .. }) = &command;
+    let options = match fixed.options(0) {
+        Ok(options) => options,
+        Err(problem) => Cli::command().error(clap::error::ErrorKind::InvalidValue, problem).exit(),
+    };
+    let violations = match command {
+        Command::Run { seed, json, trace, .. } => one(&Options { seed, ..options }, json, trace),
+        Command::Sweep { seeds, jobs, json, .. } => many(seeds, &options, jobs, json),
     };
     println!("violations: {violations}");
     ExitCode::from(u8::from(violations > 0))
@@ -141,9 +147,9 @@ fn pairs(counts: &std::collections::BTreeMap<&'static str, u64>) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-fn many(seeds: Range<u64>, jobs: Option<usize>, fixed: Fixed, json: bool) -> u64 {
+fn many(seeds: Range<u64>, options: &Options, jobs: Option<usize>, json: bool) -> u64 {
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let summary = sweep(seeds, &fixed.options(0), jobs, |report| {
+    let summary = sweep(seeds, options, jobs, |report| {
         if !json && let Some(violation) = report.violations.first() {
             println!("seed {}: VIOLATION {violation}\n  repeat: {}", report.seed, report.repeat);
         }
@@ -167,6 +173,7 @@ fn print_summary(summary: &Summary) {
     let (ratio, seed) = summary.worst_convergence;
     println!("worst convergence: {ratio} % of its bound, seed {seed}");
     println!("each oracle had something to check: {}", pairs(&summary.checked));
+    println!("each pair of strategies was drawn: {}", summary.pairs.len());
     println!("each fault happened: {}", pairs(&summary.faults));
     if !summary.never.is_empty() {
         println!("VIOLATION never checked, or never happened: {}", summary.never.join(", "));

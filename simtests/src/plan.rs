@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use process_hub_core::config::{HubConfig, MembershipConfig, NodeConfig, Synchronization};
+use process_hub_core::config::{HubConfig, MembershipConfig, NodeConfig};
 use process_hub_core::id::HubId;
 
 use crate::oracles::truth::Bounds;
@@ -11,6 +11,7 @@ use crate::sim::child::ChildFaults;
 use crate::sim::host::Clock;
 use crate::sim::random::{Purpose, Random};
 use crate::sim::world::{NetFaults, WorldConfig, address, node_name};
+use crate::strategies::{self, Frame, Names, Wanted};
 
 /// What to simulate. Whatever is not given is drawn from the seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +24,29 @@ pub struct Options {
     pub children: Option<usize>,
     /// How long the faults last, in simulated seconds. Drawn: 5 to 40.
     pub seconds: Option<u64>,
+    /// Strategies the hub must have, one an axis; see [`Options::with`].
+    pub wanted: Wanted,
     /// A deliberate defect of every hub, to show that an oracle catches it.
     #[cfg(feature = "sabotage")]
     pub sabotage: Option<process_hub_core::config::Sabotage>,
+}
+
+impl Options {
+    /// Fixes one strategy by its name, such as `pubsub`. Of two on one axis the last counts.
+    ///
+    /// # Errors
+    /// When there is no such strategy, or it cannot go with those that are fixed already. Nothing is changed then.
+    pub fn with(mut self, strategy: &str) -> Result<Options, String> {
+        strategies::want(&mut self.wanted, strategy)?;
+        let frame = Frame { nodes: 3, sync_interval: Duration::from_secs(1) };
+        strategies::draw(&mut HubConfig::new(hub_id()), 0, &self.wanted, frame)?;
+        Ok(self)
+    }
+
+    /// The strategies that are fixed.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = &'static str> {
+        self.wanted.into_iter().flatten()
+    }
 }
 
 /// One sort of fault. Each is off in about half of the seeds.
@@ -85,6 +106,8 @@ pub(crate) struct ClientPlan {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) world: WorldConfig,
+    /// The strategies of its hub, one an axis.
+    pub(crate) strategies: Names,
     pub(crate) children: usize,
     /// How long the faults last, in microseconds.
     pub(crate) faults_until: u64,
@@ -115,7 +138,7 @@ impl Plan {
         let nodes = options.nodes.unwrap_or(nodes).clamp(1, 64);
         let children = options.children.unwrap_or(children).max(1);
         let seconds = options.seconds.unwrap_or(seconds).max(1);
-        let hub = draw_hub(&mut random);
+        let (hub, strategies) = draw_hub(&mut random, options, nodes);
         #[cfg(feature = "sabotage")]
         let hub = HubConfig { sabotage: options.sabotage, ..hub };
         let membership = MembershipConfig::default();
@@ -134,6 +157,7 @@ impl Plan {
         let world = WorldConfig { seed: options.seed, nodes, clocks, hub, delay, dial_timeout, bounds };
         let mut plan = Plan {
             world,
+            strategies,
             children,
             faults_until: seconds * SECOND,
             net: NetFaults { jitter, codec: random.chance(300_000), ..NetFaults::default() },
@@ -178,8 +202,9 @@ impl Plan {
             self.families.iter().map(|(family, every)| format!("{family:?}/{}ms", every / 1_000)).collect();
         let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
-            "nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
+            "{} nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
              codec {} faults [{}] children {:?} relayed twice {} late {} aim {} lower boots {}",
+            self.strategies.join(" "),
             self.world.nodes.len(),
             self.children,
             self.faults_until / SECOND,
@@ -217,15 +242,20 @@ pub(crate) fn hub_id() -> HubId {
     }
 }
 
-fn draw_hub(random: &mut Random) -> HubConfig {
+/// The hub of a seed: its strategies, each axis drawn by itself, and the numbers that all hubs have.
+fn draw_hub(random: &mut Random, options: &Options, nodes: usize) -> (HubConfig, Names) {
     let mut span = |low: u64, high: u64| Duration::from_millis(random.log_between(low, high));
     let mut hub = HubConfig::new(hub_id());
-    hub.synchronization = Synchronization::PubSub { sync_interval: span(300, 5_000) };
+    let frame = Frame { nodes, sync_interval: span(300, 5_000) };
+    let names = match strategies::draw(&mut hub, options.seed, &options.wanted, frame) {
+        Ok(names) => names,
+        Err(error) => unreachable!("what is wanted was checked when it was asked for: {error}"),
+    };
     hub.stop_timeout = span(100, 2_000);
     hub.barrier_timeout = span(500, 5_000);
     hub.restart_window = span(500, 4_000);
     hub.max_restarts = u32::try_from(random.log_between(2, 100)).unwrap_or(100);
-    hub
+    (hub, names)
 }
 
 fn draw_client(random: &mut Random, bounds: &Bounds) -> ClientPlan {

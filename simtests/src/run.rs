@@ -27,6 +27,8 @@ pub struct Report {
     pub repeat: String,
     /// What it was about.
     pub about: String,
+    /// The strategies of its hub, one an axis.
+    pub strategies: Vec<&'static str>,
     /// The rolling hash over all that happened.
     pub trace_hash: String,
     /// Inputs that nodes handled.
@@ -93,6 +95,7 @@ pub fn repeat(options: &Options) -> String {
     if let Some(seconds) = options.seconds {
         line += &format!(" --seconds {seconds}");
     }
+    options.fixed().for_each(|strategy| line += &format!(" --with {strategy}"));
     line
 }
 
@@ -218,6 +221,7 @@ impl Run {
             seed: options.seed,
             repeat: repeat(options),
             about: self.plan.describe(),
+            strategies: self.plan.strategies.to_vec(),
             trace_hash: format!("{:016x}", self.world.trace.hash()),
             inputs: self.world.inputs,
             sent: self.world.sent.iter().sum(),

@@ -9,6 +9,7 @@ use crate::chaos::EXPECTED;
 use crate::oracles::Watch;
 use crate::plan::Options;
 use crate::run::{Report, run};
+use crate::strategies;
 
 /// A sweep over so many seeds must have seen every fault, and every oracle must have had something to check.
 const MUST_SEE_ALL: u64 = 200;
@@ -29,10 +30,12 @@ pub struct Summary {
     pub checked: BTreeMap<&'static str, u64>,
     /// How often each fault really happened.
     pub faults: BTreeMap<&'static str, u64>,
+    /// How often each pair of strategies was drawn.
+    pub pairs: BTreeMap<String, u64>,
     /// The worst time to convergence, in hundredths of its bound, and its seed.
     pub worst_convergence: (u64, u64),
-    /// Oracles and faults that never had anything, in a sweep large enough.
-    pub never: Vec<&'static str>,
+    /// Oracles, faults and pairs of strategies that never came up, in a sweep large enough.
+    pub never: Vec<String>,
     /// The reports of the seeds that failed.
     pub failed: Vec<Report>,
     /// How many violations there are in all: those of the seeds, and one for each entry of `never`.
@@ -60,7 +63,7 @@ pub fn sweep(seeds: Range<u64>, options: &Options, jobs: usize, done: impl Fn(&R
         }
     });
     let mut summary = summary.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    summary.finish();
+    summary.finish(options);
     summary
 }
 
@@ -95,6 +98,9 @@ impl Summary {
         for (fault, times) in &report.faults {
             *self.faults.entry(fault).or_default() += times;
         }
+        for pair in strategies::pairs_of(&report.strategies) {
+            *self.pairs.entry(pair).or_default() += 1;
+        }
         if let Some(after) = report.converged_after {
             let ratio = after * 100 / report.bound.max(1);
             if ratio > self.worst_convergence.0 {
@@ -106,12 +112,17 @@ impl Summary {
         }
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, options: &Options) {
         self.failed.sort_by_key(|report| report.seed);
         if self.seeds >= MUST_SEE_ALL {
             let oracles = Watch::ids().into_iter().chain(["S28"]);
-            self.never.extend(oracles.filter(|oracle| self.checked.get(oracle).is_none_or(|checked| *checked == 0)));
-            self.never.extend(EXPECTED.into_iter().filter(|fault| !self.faults.contains_key(fault)));
+            let unchecked = oracles.filter(|oracle| self.checked.get(oracle).is_none_or(|checked| *checked == 0));
+            let unseen = EXPECTED.into_iter().filter(|fault| !self.faults.contains_key(fault));
+            self.never.extend(unchecked.chain(unseen).map(str::to_owned));
+            if options.fixed().next().is_none() {
+                let pairs = strategies::all_pairs();
+                self.never.extend(pairs.into_iter().filter(|pair| !self.pairs.contains_key(pair)));
+            }
         }
         let found: usize = self.failed.iter().map(|report| report.violations.len()).sum();
         self.violations = found as u64 + self.never.len() as u64;

@@ -15,6 +15,7 @@ pub(crate) enum Purpose {
     Nodes = 6,
     Moments = 7,
     Heal = 8,
+    Strategies = 9,
 }
 
 /// One stream of random numbers.

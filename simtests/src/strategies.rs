@@ -1,0 +1,196 @@
+//! Which strategies the hub of a seed has. Each axis is drawn by itself, so that a sweep covers every pair of options;
+//! what the core refuses together is drawn again.
+//!
+//! A strategy is drawn from the moment it has a line in [`AXES`]; nothing else has to know of it.
+
+use std::time::Duration;
+
+use process_hub_core::config::{Distribution, HubConfig, Migration, Partition, Redundancy, Synchronization};
+
+use crate::plan::hub_id;
+use crate::sim::random::{Purpose, Random};
+
+/// What a choice may depend on besides chance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    /// How many nodes the cluster has at the most.
+    #[expect(dead_code, reason = "for strategies whose options depend on it")]
+    pub(crate) nodes: usize,
+    /// The interval of repairs, whoever makes them.
+    pub(crate) sync_interval: Duration,
+}
+
+/// One option of an axis.
+#[derive(Debug)]
+struct Choice {
+    /// Unique among all axes, short, without spaces.
+    name: &'static str,
+    /// How often it is drawn, relative to the others of its axis.
+    weight: u64,
+    /// Writes it into a configuration, its own options drawn.
+    set: fn(&mut HubConfig, &mut Random, Frame),
+}
+
+/// One of the things in which hubs differ.
+#[derive(Debug)]
+struct Axis {
+    choices: &'static [Choice],
+}
+
+/// All that is drawn. The first choice of an axis is its default.
+const AXES: [Axis; 5] = [
+    Axis {
+        choices: &[Choice {
+            name: "consistent-hashing",
+            weight: 1,
+            set: |hub, _, _| hub.distribution = Distribution::ConsistentHashing,
+        }],
+    },
+    Axis {
+        choices: &[Choice {
+            name: "singularity",
+            weight: 1,
+            set: |hub, _, _| hub.redundancy = Redundancy::Singularity,
+        }],
+    },
+    Axis {
+        choices: &[Choice { name: "cold-swap", weight: 1, set: |hub, _, _| hub.migration = Migration::cold_swap() }],
+    },
+    Axis {
+        choices: &[Choice {
+            name: "pubsub",
+            weight: 1,
+            set: |hub, _, frame| {
+                hub.synchronization = Synchronization::PubSub { sync_interval: frame.sync_interval };
+            },
+        }],
+    },
+    Axis {
+        choices: &[Choice { name: "divergence", weight: 1, set: |hub, _, _| hub.partition = Partition::Divergence }],
+    },
+];
+
+/// How often a combination that the core refuses is drawn again.
+const TRIES: u64 = 1_000;
+
+/// The names of the options that a hub has, one an axis; where nothing is asked for, `None`.
+pub(crate) type Wanted = [Option<&'static str>; AXES.len()];
+
+/// The names of the options that a hub has, one an axis.
+pub(crate) type Names = [&'static str; AXES.len()];
+
+/// Draws the strategies of a seed into `hub`. What is `wanted` is taken; all else is drawn.
+///
+/// # Errors
+/// When what is wanted is refused together, whatever else is drawn.
+pub(crate) fn draw(hub: &mut HubConfig, seed: u64, wanted: &Wanted, frame: Frame) -> Result<Names, String> {
+    let mut refused = String::new();
+    for attempt in 0..TRIES {
+        let mut random = Random::split(seed, Purpose::Strategies, attempt);
+        let mut drawn = hub.clone();
+        let mut names = [""; AXES.len()];
+        for ((axis, name), wanted) in AXES.iter().zip(&mut names).zip(wanted) {
+            let choice = pick(axis, &mut random);
+            let fixed = wanted.and_then(|wanted| axis.choices.iter().find(|choice| choice.name == wanted));
+            let choice = fixed.unwrap_or(choice);
+            *name = choice.name;
+            (choice.set)(&mut drawn, &mut random, frame);
+        }
+        match drawn.check() {
+            Ok(()) => {
+                *hub = drawn;
+                return Ok(names);
+            }
+            Err(error) => refused = format!("{}: {error}", names.join(" ")),
+        }
+    }
+    Err(refused)
+}
+
+fn pick(axis: &Axis, random: &mut Random) -> &'static Choice {
+    let total: u64 = axis.choices.iter().map(|choice| choice.weight).sum();
+    let mut left = random.between(1, total.max(1));
+    for choice in axis.choices {
+        if left <= choice.weight {
+            return choice;
+        }
+        left -= choice.weight;
+    }
+    &axis.choices[0]
+}
+
+/// Adds the name of an option to what is wanted.
+///
+/// # Errors
+/// When no axis has it; the text names those there are.
+pub(crate) fn want(wanted: &mut Wanted, name: &str) -> Result<(), String> {
+    for (axis, wanted) in AXES.iter().zip(wanted) {
+        if let Some(choice) = axis.choices.iter().find(|choice| choice.name == name) {
+            *wanted = Some(choice.name);
+            return Ok(());
+        }
+    }
+    let names: Vec<_> = AXES.iter().flat_map(|axis| axis.choices.iter().map(|choice| choice.name)).collect();
+    Err(format!("there is no strategy `{name}`; there are {}", names.join(", ")))
+}
+
+/// Two options of different axes, as one word.
+pub(crate) fn pairs_of(names: &[&'static str]) -> impl Iterator<Item = String> {
+    let pairs = names.iter().enumerate().flat_map(|(at, one)| names[at + 1..].iter().map(move |other| (one, other)));
+    pairs.map(|(one, other)| format!("{one}+{other}"))
+}
+
+/// Every pair of options of different axes that some hub can have.
+pub(crate) fn all_pairs() -> Vec<String> {
+    let frame = Frame { nodes: 5, sync_interval: Duration::from_secs(1) };
+    let mut pairs = Vec::new();
+    for (at, one) in AXES.iter().enumerate() {
+        for (offset, other) in AXES[at + 1..].iter().enumerate() {
+            for (first, second) in one.choices.iter().flat_map(|a| other.choices.iter().map(move |b| (a, b))) {
+                let mut wanted = Wanted::default();
+                (wanted[at], wanted[at + 1 + offset]) = (Some(first.name), Some(second.name));
+                if draw(&mut HubConfig::new(hub_id()), 0, &wanted, frame).is_ok() {
+                    pairs.push(format!("{}+{}", first.name, second.name));
+                }
+            }
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const FRAME: Frame = Frame { nodes: 5, sync_interval: Duration::from_secs(1) };
+
+    #[test]
+    fn every_option_has_a_name_of_its_own() {
+        let names: Vec<_> = AXES.iter().flat_map(|axis| axis.choices).map(|choice| choice.name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        assert!(AXES.iter().all(|axis| axis.choices.iter().all(|choice| choice.weight > 0)));
+    }
+
+    #[test]
+    fn what_is_wanted_is_had_and_what_nobody_has_is_refused() {
+        for choice in AXES.iter().flat_map(|axis| axis.choices) {
+            let mut wanted = Wanted::default();
+            want(&mut wanted, choice.name).expect("it is there");
+            let names = draw(&mut HubConfig::new(hub_id()), 7, &wanted, FRAME).expect("not refused by itself");
+            assert!(names.contains(&choice.name));
+        }
+        assert!(want(&mut Wanted::default(), "hope").is_err());
+    }
+
+    #[test]
+    fn a_few_hundred_seeds_see_every_pair() {
+        let all: BTreeSet<String> = all_pairs().into_iter().collect();
+        let seen: BTreeSet<String> = (0..400)
+            .filter_map(|seed| draw(&mut HubConfig::new(hub_id()), seed, &Wanted::default(), FRAME).ok())
+            .flat_map(|names| pairs_of(&names).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(all, seen);
+    }
+}
