@@ -10,7 +10,7 @@ use crate::hashing::stable_hash;
 use crate::id::{Boot, ChildId, Member, NodeId, RequestId};
 use crate::input::ChildEvent;
 use crate::message::{HubMessage, Phase};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Pace};
 use crate::peer::Peer;
 use crate::pull::Pulls;
 use crate::registry::Registry;
@@ -90,8 +90,8 @@ pub struct Hub {
     /// The highest epoch of a stream of this node's.
     pub(crate) epoch: u32,
     pub(crate) sync_at: Time,
-    /// When changes were last told.
-    pub(crate) told_at: Time,
+    /// How often changes were told lately.
+    pub(crate) pace: Pace,
     /// Members to whom something is to be acknowledged at the end of this step.
     pub(crate) acks: Vec<NodeId>,
     /// Members who have yet to be listed some of this node's rows.
@@ -103,10 +103,6 @@ pub struct Hub {
 
 /// How long a joining node looks for somebody who knows what is declared before it takes itself to be alone.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Changes that follow others this closely are told together: in a burst, a batch for each would cost every member more
-/// than the changes themselves. The first of a burst does not wait.
-pub(crate) const TELLING_GAP: Duration = Duration::from_micros(500);
 
 impl Hub {
     /// A hub as the member `me` enters it. With `alone`, nobody else is known or looked for: it takes part at once.
@@ -150,7 +146,7 @@ impl Hub {
             op: 0,
             epoch: 0,
             sync_at,
-            told_at: Time::ZERO,
+            pace: Pace::default(),
             acks: Vec::new(),
             listing: BTreeSet::new(),
             me,
@@ -239,7 +235,7 @@ impl Hub {
             return Some(Time::ZERO);
         }
         let peers = self.peers.values().filter_map(Peer::deadline).min();
-        let telling = self.has_something_to_tell().then(|| self.told_at + TELLING_GAP);
+        let telling = self.has_something_to_tell().then(|| self.pace.next());
         let view = self.view.deadline().filter(|_| self.phase != Phase::Joining);
         [
             Some(self.sync_at),

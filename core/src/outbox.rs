@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 
 use smol_str::SmolStr;
 
@@ -12,6 +13,7 @@ use crate::id::{ChildId, Member};
 use crate::message::{Batch, Phase, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop};
 use crate::registry::{Dot, Registry, Row};
 use crate::spec::ChildSpec;
+use crate::time::Time;
 
 /// Bytes after which a batch is closed: a few of them in flight keep a link busy, and one never nears a frame's limit
 /// (an entry may add [`limits::SPEC`] to it).
@@ -129,5 +131,47 @@ impl Outbox {
         batch.origins = mem::take(&mut self.table).into_members();
         let origins: usize = batch.origins.iter().map(|member| member.node.as_str().len() + 10).sum();
         self.done.push((batch, mem::take(&mut self.bytes) + origins + 16));
+    }
+}
+
+/// How often changes are told: in a burst, a batch for each would cost every member more than the changes themselves, so
+/// in the long run they are told once in [`GAP`]. A few at once, as one start leads to, do not wait (a leaky bucket: ITU-T
+/// I.371, GCRA).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Pace(Time);
+
+/// Between tellings, in the long run.
+const GAP: Duration = Duration::from_micros(500);
+/// Tellings that may follow one another at once.
+const AT_ONCE: u32 = 4;
+
+impl Pace {
+    /// When changes may be told next.
+    pub(crate) fn next(self) -> Time {
+        self.0
+    }
+
+    pub(crate) fn told(&mut self, now: Time) {
+        let ahead = GAP * (AT_ONCE - 1);
+        let begin = self.0.max(Time((now.0).saturating_sub(u64::try_from(ahead.as_micros()).unwrap_or(0))));
+        self.0 = begin + GAP;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_changes_are_told_at_once_and_many_in_steps() {
+        let mut pace = Pace::default();
+        let mut told = Vec::new();
+        for now in (0..4_000).map(|step| Time(1_000_000 + step)) {
+            if now >= pace.next() {
+                pace.told(now);
+                told.push(now.0 - 1_000_000);
+            }
+        }
+        assert_eq!(told, [0, 1, 2, 3, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500]);
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Step;
 use crate::config::limits;
-use crate::hub::{Hub, TELLING_GAP};
+use crate::hub::Hub;
 use crate::id::NodeId;
 use crate::message::{Batch, HubMessage, Snapshot};
 use crate::outbox::Outbox;
@@ -17,8 +17,8 @@ impl Hub {
     /// Sends what the steps since the last time have gathered, goes on with listings under way, and acknowledges what
     /// has come: in this order, so that whoever is acknowledged knows what was made of it.
     pub(super) fn flush(&mut self, step: &mut Step<'_>) {
-        if self.has_something_to_tell() && step.now >= self.told_at + TELLING_GAP {
-            self.told_at = step.now;
+        if self.has_something_to_tell() && step.now >= self.pace.next() {
+            self.pace.told(step.now);
             self.tell(step);
         }
         for node in core::mem::take(&mut self.acks) {
