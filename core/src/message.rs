@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::id::{Boot, ChildId, HubId, Member};
+use crate::id::{Boot, ChildId, HubId, Member, NodeId};
 use crate::request::CallError;
 use crate::spec::{ChildSpec, Role};
 use crate::wire::bounded;
@@ -148,6 +148,9 @@ pub enum HubMessage {
         /// What it has not.
         #[serde(with = "bounded::list")]
         entries: Vec<WireEntry>,
+        /// The assignments of both.
+        #[serde(with = "bounded::list")]
+        assigns: Vec<WireAssign>,
     },
     /// A message to a child there.
     Call {
@@ -228,6 +231,41 @@ pub struct WireEntry {
     /// What it declared.
     #[serde(with = "bounded::spec")]
     pub spec: Arc<ChildSpec>,
+}
+
+/// Which nodes a start was given to, first owner first: by its caller, by the load balancer, or by an operator.
+///
+/// Of two, the higher in the order of the fields holds, on every node. It is attached to a start and goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Assignment {
+    /// 0 with the start itself; a change takes one more than the one it replaces.
+    pub version: u64,
+    /// Who wrote it.
+    pub by: NodeId,
+    /// The nodes. Those that cannot own anything in a view are passed over in it.
+    #[serde(with = "bounded::list")]
+    pub nodes: Vec<NodeId>,
+    /// A change is about to follow: until then, as long as its writer is in the view, no new copy is started.
+    pub held: bool,
+}
+
+impl Assignment {
+    /// About how many bytes it takes in a message.
+    pub(crate) fn size(&self) -> usize {
+        let names = self.nodes.iter().map(|node| node.as_str().len() + 1);
+        names.sum::<usize>() + self.by.as_str().len() + 12
+    }
+}
+
+/// An assignment of a start that was told before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireAssign {
+    /// Of which child.
+    pub id: ChildId,
+    /// Which start.
+    pub dot: WireDot,
+    /// To which nodes.
+    pub assignment: Assignment,
 }
 
 /// One stop: the starts it observed and removes.
@@ -329,4 +367,7 @@ pub struct Batch {
     pub phase: Option<Phase>,
     /// "With this, you have all my rows as of the view with this hash, which I have installed."
     pub installed: Option<u64>,
+    /// Starts, of this batch or before, that were given to nodes. Applied behind the starts and before the stops.
+    #[serde(with = "bounded::list")]
+    pub assigns: Vec<WireAssign>,
 }

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use crate::config::limits;
 use crate::id::{ChildId, Member};
-use crate::message::{Batch, Phase, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop};
+use crate::message::{Assignment, Batch, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop};
 use crate::registry::{Dot, Registry, Row};
 use crate::spec::ChildSpec;
 use crate::time::Time;
@@ -47,7 +47,7 @@ impl Table {
 
 /// Batches under construction.
 ///
-/// Within a batch, starts are applied before stops and rows before those that are gone. No order is lost by that: a
+/// Within a batch, assignments are applied before starts, starts before stops, and rows before those that are gone. No order is lost by that: a
 /// stop names the starts it removes and a row that is gone names its instance, so neither touches a successor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Outbox {
@@ -62,6 +62,13 @@ impl Outbox {
         self.room(spec.size() + 24, self.open.starts.len());
         let dot = self.table.dot(registry, dot);
         self.open.starts.push(WireEntry { dot, spec });
+    }
+
+    /// A start was given to nodes.
+    pub(crate) fn assign(&mut self, registry: &Registry, id: &ChildId, dot: Dot, assignment: Assignment) {
+        self.room(id.as_str().len() + assignment.size() + 12, self.open.assigns.len());
+        let dot = self.table.dot(registry, dot);
+        self.open.assigns.push(WireAssign { id: id.clone(), dot, assignment });
     }
 
     pub(crate) fn stop(&mut self, registry: &Registry, id: &ChildId, dots: &[Dot]) {

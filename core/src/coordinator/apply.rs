@@ -7,8 +7,8 @@ use super::Step;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId};
-use crate::message::{Batch, RowState, Snapshot, WireDot, WireRow};
-use crate::registry::{Declared, Dot, HostIx, Key, Row};
+use crate::message::{Batch, RowState, Snapshot, WireAssign, WireDot, WireEntry, WireRow};
+use crate::registry::{Assigned, Declared, Dot, HostIx, Key, Row};
 use crate::request::ChildFailure;
 use crate::requests::Outcome;
 use crate::spec::ChildSpec;
@@ -16,11 +16,7 @@ use crate::spec::ChildSpec;
 impl Hub {
     pub(super) fn apply(&mut self, step: &mut Step<'_>, from: &NodeId, batch: &Batch) {
         let origins = self.origins(&batch.origins);
-        for start in &batch.starts {
-            if let Some(dot) = resolve(&origins, start.dot) {
-                self.declare(step, &Key::new(&start.spec.id), dot, start.spec.clone());
-            }
-        }
+        self.apply_starts(step, &origins, &batch.starts, &batch.assigns);
         for stop in &batch.stops {
             let key = Key::new(&stop.id);
             for dot in stop.dots.iter().filter_map(|dot| resolve(&origins, *dot)) {
@@ -43,6 +39,37 @@ impl Hub {
             }
         }
         self.apply_marks(step, from, batch);
+    }
+
+    /// Assignments first, so that a start that comes with one is never seen without it.
+    pub(super) fn apply_starts(
+        &mut self,
+        step: &mut Step<'_>,
+        origins: &[Option<u32>],
+        starts: &[WireEntry],
+        assigns: &[WireAssign],
+    ) {
+        let early = self.apply_assigns(step, origins, assigns);
+        for start in starts {
+            if let Some(dot) = resolve(origins, start.dot) {
+                self.declare(step, &Key::new(&start.spec.id), dot, start.spec.clone());
+            }
+        }
+        if early {
+            // Where too many are ahead of their starts, these were not kept.
+            self.apply_assigns(step, origins, assigns);
+        }
+    }
+
+    /// Says whether some were ahead of their starts.
+    fn apply_assigns(&mut self, step: &mut Step<'_>, origins: &[Option<u32>], assigns: &[WireAssign]) -> bool {
+        let mut early = false;
+        for assign in assigns.iter().filter(|assign| assign.assignment.version < 1 << 48) {
+            if let Some(dot) = resolve(origins, assign.dot) {
+                early |= self.assigned(step, &Key::new(&assign.id), dot, assign.assignment.clone()) == Assigned::Early;
+            }
+        }
+        early
     }
 
     fn apply_marks(&mut self, step: &mut Step<'_>, from: &NodeId, batch: &Batch) {

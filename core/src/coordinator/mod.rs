@@ -4,6 +4,7 @@
 //! `refresh_view`, `reconcile`, `declare`, `undeclare`.
 
 mod apply;
+mod assign;
 mod call;
 mod child;
 mod hello;
@@ -120,8 +121,8 @@ impl Hub {
             HubMessage::PullRange { round, from: first, to, context } => {
                 self.pull_range_asked(step, &from, round, (first, to), &context);
             }
-            HubMessage::Listing { round, from: first, to, context, origins, dots, entries } => {
-                let listing = pull::Listing { range: (first, to), context, origins, dots, entries };
+            HubMessage::Listing { round, from: first, to, context, origins, dots, entries, assigns } => {
+                let listing = pull::Listing { range: (first, to), context, origins, dots, entries, assigns };
                 self.pull_listing(step, &from, round, listing);
             }
             HubMessage::Call { number, id, sequence, reply, payload } => {

@@ -8,10 +8,10 @@ use super::apply::resolve;
 use crate::config::limits;
 use crate::hub::Hub;
 use crate::id::Member;
-use crate::message::{HubMessage, WireContext, WireDot, WireEntry, WireSeen};
+use crate::message::{HubMessage, WireAssign, WireContext, WireDot, WireEntry, WireSeen};
 use crate::outbox::Table;
 use crate::pull::PATIENCE;
-use crate::registry::{BUCKETS, Context, Dot, Key, Registry};
+use crate::registry::{BUCKETS, Context, Dot, Registry};
 
 /// Bytes of a listing after which it is cut (one entry may add [`limits::SPEC`]).
 const LISTING_BYTES: usize = 192 << 10;
@@ -23,6 +23,7 @@ pub(super) struct Listing {
     pub(super) origins: Vec<Member>,
     pub(super) dots: Vec<WireDot>,
     pub(super) entries: Vec<WireEntry>,
+    pub(super) assigns: Vec<WireAssign>,
 }
 
 impl Hub {
@@ -124,9 +125,11 @@ impl Hub {
         let dots = part.seen.iter().map(|dot| table.dot(&self.registry, *dot)).collect();
         let mut entry = |(dot, spec)| WireEntry { dot: table.dot(&self.registry, dot), spec };
         let entries = part.unseen.into_iter().map(&mut entry).collect();
+        let assign = |(id, dot, assignment)| WireAssign { id, dot: table.dot(&self.registry, dot), assignment };
+        let assigns = part.assigned.into_iter().map(assign).collect();
         let context = self.wire_context();
         let origins = table.into_members();
-        let body = HubMessage::Listing { round, from: range.0, to: part.to, context, origins, dots, entries };
+        let body = HubMessage::Listing { round, from: range.0, to: part.to, context, origins, dots, entries, assigns };
         self.send(step, from, body);
     }
 
@@ -153,11 +156,7 @@ impl Hub {
         for (key, dot) in self.registry.removed_at(first, last, &theirs, &listed) {
             self.undeclare(step, &key, dot);
         }
-        for entry in &listing.entries {
-            if let Some(dot) = resolve(&origins, entry.dot) {
-                self.declare(step, &Key::new(&entry.spec.id), dot, entry.spec.clone());
-            }
-        }
+        self.apply_starts(step, &origins, &listing.entries, &listing.assigns);
     }
 
     /// What this node has seen. Where a list would be too long it is cut: to claim less is always safe.

@@ -91,6 +91,9 @@ impl Hub {
                         let key = crate::registry::Key::new(id);
                         let starts = self.registry.record(&key).map_or(&[][..], |record| record.starts());
                         if let Some(start) = starts.iter().find(|start| start.dot == dot) {
+                            if let Some(assignment) = start.assigned.as_deref() {
+                                opening.assign(&self.registry, id, dot, assignment.clone());
+                            }
                             opening.start(&self.registry, dot, start.spec.clone());
                         }
                     }

@@ -1,11 +1,13 @@
 //! The declared set: starts, stops, and what two replicas must exchange to agree.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{BUCKETS, Context, Dot, Key, RangeStart, Record, Registry, Start};
 use crate::hashing::stable_hash;
-use crate::id::Member;
+use crate::id::{ChildId, Member};
+use crate::message::Assignment;
 use crate::spec::ChildSpec;
 
 /// What became of a start that was heard of.
@@ -25,6 +27,8 @@ pub(crate) struct ListingPart {
     pub(crate) seen: Vec<Dot>,
     /// What it has not.
     pub(crate) unseen: Vec<(Dot, Arc<ChildSpec>)>,
+    /// The assignments of all of these.
+    pub(crate) assigned: Vec<(ChildId, Dot, Assignment)>,
 }
 
 /// Lives of nodes that a registry remembers at the most; beyond, messages that name new ones are refused.
@@ -66,8 +70,9 @@ impl Registry {
         let rank = self.rank(dot);
         let mut starts = self.records.get(key).map_or(0, |record| record.starts.len());
         let at = (0..starts).find(|&at| rank < self.rank(self.records[key].starts[at].dot)).unwrap_or(starts);
+        let assigned = self.early.take(dot).map(Box::new);
         self.edit(key, |record| {
-            record.starts.insert(at, Start { dot, spec });
+            record.starts.insert(at, Start { dot, spec, assigned });
             starts = record.starts.len();
         });
         if starts == 1 {
@@ -91,19 +96,22 @@ impl Registry {
     /// Takes the removal of one start, also of one that has yet to arrive. Says whether it was declared.
     pub(crate) fn remove(&mut self, key: &Key, dot: Dot) -> bool {
         self.seen.insert(dot);
+        self.early.take(dot);
         self.drop_start(key, dot)
     }
 
     fn drop_start(&mut self, key: &Key, dot: Dot) -> bool {
+        if !self.records.get(key).is_some_and(|record| record.has(dot)) {
+            return false;
+        }
+        // The digest covers the assignment, which goes with the start.
+        self.toggle(key, dot, false);
         let (removed, left) = self.edit(key, |record| {
             let removed = record.starts.take(|start| start.dot == dot).is_some();
             (removed, record.starts.len())
         });
-        if removed {
-            self.toggle(key, dot, false);
-            if left == 0 {
-                self.declared -= 1;
-            }
+        if removed && left == 0 {
+            self.declared -= 1;
         }
         removed
     }
@@ -111,6 +119,7 @@ impl Registry {
     /// Adds a peer's context: only after all that the peer had declared then was compared with ours.
     pub(crate) fn join_context(&mut self, peer: &Context) {
         self.seen.join(peer);
+        self.early.prune(&self.seen);
     }
 
     /// One number over the whole declared set.
@@ -132,7 +141,7 @@ impl Registry {
     /// All that is declared from `from` to `to`, or to an earlier end once `budget` bytes or `most` entries are
     /// reached.
     pub(crate) fn listing(&self, from: u64, to: u64, asker: &Context, budget: usize, most: usize) -> ListingPart {
-        let mut part = ListingPart { to, seen: Vec::new(), unseen: Vec::new() };
+        let mut part = ListingPart { to, seen: Vec::new(), unseen: Vec::new(), assigned: Vec::new() };
         let (mut bytes, mut last) = (0, from);
         for (key, record) in self.range(&RangeStart::Hash(from), to) {
             let full = bytes >= budget || part.seen.len() + part.unseen.len() + record.starts.len() > most;
@@ -148,6 +157,10 @@ impl Registry {
                 } else {
                     part.unseen.push((start.dot, start.spec.clone()));
                     bytes += 16 + start.spec.size();
+                }
+                if let Some(assignment) = start.assigned.as_deref() {
+                    bytes += assignment.size() + key.id.as_str().len() + 10;
+                    part.assigned.push((key.id.clone(), start.dot, assignment.clone()));
                 }
             }
         }
@@ -170,10 +183,11 @@ impl Registry {
         (dot.counter, self.origin_of(dot))
     }
 
-    fn toggle(&mut self, key: &Key, dot: Dot, add: bool) {
+    pub(super) fn toggle(&mut self, key: &Key, dot: Dot, add: bool) {
         let origin = self.origin_of(dot);
         let name = stable_hash(origin.node.as_str().as_bytes());
         let print = mix(key.hash ^ mix(name ^ mix(origin.boot.0 ^ mix(dot.counter))));
+        let print = print ^ self.assigned_print(key, dot);
         let bucket = &mut self.buckets[usize::try_from(key.hash >> 54).unwrap_or(0)];
         *bucket = if add { bucket.wrapping_add(print) } else { bucket.wrapping_sub(print) };
     }
@@ -187,7 +201,7 @@ impl Record {
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea, Flood, 2014): every input bit reaches every output bit.
-fn mix(word: u64) -> u64 {
+pub(super) fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (word ^ (word >> 31)).wrapping_add(0x9e37_79b9_7f4a_7c15)

@@ -5,14 +5,19 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::{Deref, DerefMut};
 
-/// None, one, or (boxed twice, since it is rare) more. A hub holds two of these a child.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// None, one, or (boxed twice, since it is rare) more. A hub holds two of these a child: of two variants only, so that
+/// an element with one pointer needs no word beside it to tell them apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Few<T> {
-    #[default]
-    None,
     One(T),
     #[expect(clippy::box_collection, reason = "one word, for a case that is rare")]
-    Many(Box<Vec<T>>),
+    Other(Option<Box<Vec<T>>>),
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Few::Other(None)
+    }
 }
 
 impl<T> Few<T> {
@@ -32,10 +37,9 @@ impl<T> Few<T> {
     pub(crate) fn take(&mut self, which: impl FnMut(&T) -> bool) -> Option<T> {
         let at = self.iter().position(which)?;
         match mem::take(self) {
-            Few::None => None,
             Few::One(element) => Some(element),
-            many @ Few::Many(_) => {
-                *self = many;
+            other @ Few::Other(_) => {
+                *self = other;
                 self.edit(|list| Some(list.remove(at)))
             }
         }
@@ -43,15 +47,13 @@ impl<T> Few<T> {
 
     fn edit<R>(&mut self, change: impl FnOnce(&mut Vec<T>) -> R) -> R {
         let mut list = match mem::take(self) {
-            Few::None => Vec::new(),
             Few::One(element) => Vec::from([element]),
-            Few::Many(list) => *list,
+            Few::Other(list) => list.map_or_else(Vec::new, |list| *list),
         };
         let result = change(&mut list);
         *self = match list.len() {
-            0 => Few::None,
-            1 => list.pop().map_or(Few::None, Few::One),
-            _ => Few::Many(Box::new(list)),
+            0 | 1 => list.pop().map_or_else(Few::default, Few::One),
+            _ => Few::Other(Some(Box::new(list))),
         };
         result
     }
@@ -61,9 +63,8 @@ impl<T> Deref for Few<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
         match self {
-            Few::None => &[],
             Few::One(element) => core::slice::from_ref(element),
-            Few::Many(list) => list,
+            Few::Other(list) => list.as_ref().map_or(&[], |list| list),
         }
     }
 }
@@ -71,9 +72,8 @@ impl<T> Deref for Few<T> {
 impl<T> DerefMut for Few<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         match self {
-            Few::None => &mut [],
             Few::One(element) => core::slice::from_mut(element),
-            Few::Many(list) => list,
+            Few::Other(list) => list.as_mut().map_or(&mut [], |list| list),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! 2018): only a user's start mints a dot, a stop removes the dots it observed, and a causal context remembers, in one
 //! number a life of a node, every dot ever seen. Placements have one writer each, their host.
 
+mod assigned;
 mod context;
 mod declared;
 mod few;
@@ -13,14 +14,16 @@ mod placements;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::{Boot, ChildId, Member, Pid, Token};
-use crate::message::RowState;
+use crate::message::{Assignment, RowState};
 use crate::spec::{ChildSpec, Role};
 
+pub(crate) use assigned::Assigned;
 pub(crate) use context::Context;
 pub(crate) use declared::Declared;
 use few::Few;
@@ -55,6 +58,8 @@ pub struct Placement {
 pub(crate) struct Start {
     pub(crate) dot: Dot,
     pub(crate) spec: Arc<ChildSpec>,
+    /// Which nodes it was given to, where that is no function of its id.
+    pub(crate) assigned: Option<Box<Assignment>>,
 }
 
 /// All that is known of one child.
@@ -101,6 +106,7 @@ pub struct Registry {
     origins: Vec<Member>,
     origin_index: BTreeMap<Member, u32>,
     seen: Context,
+    early: assigned::Early,
     buckets: Vec<u64>,
     declared: usize,
     hosts: Vec<Host>,
@@ -116,6 +122,7 @@ impl Registry {
             origins: Vec::new(),
             origin_index: BTreeMap::new(),
             seen: Context::default(),
+            early: assigned::Early::default(),
             buckets: alloc::vec![0; BUCKETS],
             declared: 0,
             hosts: alloc::vec![Host::new(me, minted)],

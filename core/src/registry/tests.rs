@@ -17,6 +17,8 @@ enum Op {
     Start(usize, u8),
     /// A user's stop at a replica: removes what it observes there.
     Stop(usize, u8),
+    /// Somebody gives the start that is carried out at a replica to nodes, over what is known there.
+    Assign(usize, u8, u8),
     /// One change made so far reaches a replica (again, late, or never).
     Deliver(usize, prop::sample::Index),
     /// One replica compares with another; the number is how many ranges it gets to before the exchange breaks off.
@@ -30,6 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => (replica.clone(), 0..6u8).prop_map(|(at, id)| Op::Start(at, id)),
         2 => (replica.clone(), 0..6u8).prop_map(|(at, id)| Op::Stop(at, id)),
+        2 => (replica.clone(), 0..6u8, 0..4u8).prop_map(|(at, id, to)| Op::Assign(at, id, to)),
         4 => (replica.clone(), any::<prop::sample::Index>()).prop_map(|(at, change)| Op::Deliver(at, change)),
         1 => (replica.clone(), replica, 0..4usize).prop_map(|(a, b, ranges)| Op::Compare(a, b, ranges)),
     ]
@@ -42,6 +45,7 @@ type Name = (Member, u64);
 enum Change {
     Start(ChildId, Name),
     Stop(ChildId, Vec<Name>),
+    Assign(ChildId, Name, Assignment),
 }
 
 struct World {
@@ -50,6 +54,7 @@ struct World {
     changes: Vec<Change>,
     started: BTreeMap<Name, ChildId>,
     stopped: BTreeSet<Name>,
+    assigned: BTreeMap<Name, Assignment>,
 }
 
 fn member(at: usize) -> Member {
@@ -73,6 +78,7 @@ impl World {
             changes: Vec::new(),
             started: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            assigned: BTreeMap::new(),
         }
     }
 
@@ -98,7 +104,34 @@ impl World {
                     self.replicas[at].remove(&Key::new(id), dot);
                 }
             }
+            Change::Assign(id, name, assignment) => {
+                let dot = self.dot(at, name);
+                self.replicas[at].assign(&Key::new(id), dot, assignment.clone());
+            }
         }
+    }
+
+    fn assign(&mut self, at: usize, id: &ChildId, to: u8) {
+        let Some(name) = self.names(at, id).first().cloned() else { return };
+        let dot = self.dot(at, &name);
+        let version = self.replicas[at].assignment(&Key::new(id), dot).map_or(0, |known| known.version + 1);
+        let nodes = alloc::vec![NodeId::new(alloc::format!("n{to}")).unwrap()];
+        let assignment = Assignment { version, by: member(at).node, nodes, held: to == 0 };
+        let highest = self.assigned.entry(name.clone()).or_insert_with(|| assignment.clone());
+        *highest = highest.clone().max(assignment.clone());
+        let change = Change::Assign(id.clone(), name, assignment);
+        self.apply(at, &change);
+        self.changes.push(change);
+    }
+
+    /// What a replica knows of who was given what.
+    fn assignments(&mut self, at: usize) -> BTreeMap<Name, Assignment> {
+        let declared = self.declared(at);
+        let known = declared.into_iter().filter_map(|(id, name)| {
+            let dot = self.dot(at, &name);
+            Some((name, self.replicas[at].assignment(&Key::new(&id), dot)?.clone()))
+        });
+        known.collect()
     }
 
     fn run(&mut self, op: Op) {
@@ -118,6 +151,7 @@ impl World {
                 self.apply(at, &change);
                 self.changes.push(change);
             }
+            Op::Assign(at, id, to) => self.assign(at, &child(id), to),
             Op::Deliver(at, which) if !self.changes.is_empty() => {
                 let change = which.get(&self.changes).clone();
                 self.apply(at, &change);
@@ -155,6 +189,10 @@ impl World {
                 let unseen = &listed[part.seen.len()..];
                 for ((_, spec), dot) in part.unseen.iter().zip(unseen) {
                     self.replicas[a].declare(&Key::new(&spec.id), *dot, spec.clone());
+                }
+                for (id, dot, assignment) in part.assigned {
+                    let name = (self.replicas[b].origin_of(dot).clone(), dot.counter);
+                    self.apply(a, &Change::Assign(id, name, assignment));
                 }
                 if part.to == to {
                     break;
@@ -224,6 +262,10 @@ proptest! {
         for at in 0..REPLICAS {
             prop_assert_eq!(&world.declared(at), &alive);
             prop_assert_eq!(world.replicas[at].root(), world.replicas[0].root());
+            // Of each start that is left the highest assignment holds, and none of a start that is gone is kept.
+            let mut assigned = world.assigned.clone();
+            assigned.retain(|name, _| alive.iter().any(|(_, alive)| alive == name));
+            prop_assert_eq!(world.assignments(at), assigned);
             let ids: BTreeSet<&ChildId> = alive.iter().map(|(id, _)| id).collect();
             prop_assert_eq!(world.replicas[at].len(), ids.len());
         }
@@ -250,5 +292,6 @@ proptest! {
         for id in 0..6 {
             prop_assert_eq!(forward.names(0, &child(id)), mixed.names(0, &child(id)));
         }
+        prop_assert_eq!(forward.assignments(0), mixed.assignments(0));
     }
 }

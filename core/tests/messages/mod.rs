@@ -6,7 +6,7 @@ use bytes::Bytes;
 use process_hub_core::Message;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
 use process_hub_core::message::{
-    Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireContext, WireDot, WireEntry, WireFailure, WireGone,
+    Assignment, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireAssign, WireContext, WireDot, WireEntry, WireFailure, WireGone,
     WireRow, WireSeen, WireStop,
 };
 use process_hub_core::request::CallError;
@@ -41,6 +41,12 @@ fn context() -> WireContext {
     WireContext { seen: vec![gaps, WireSeen { origin: member("n2"), upto: 0, beyond: vec![] }] }
 }
 
+fn assign(version: u64) -> WireAssign {
+    let nodes = vec![member("n2").node, member("n1").node];
+    let assignment = Assignment { version, by: member("n3").node, nodes, held: version > 0 };
+    WireAssign { id: child("c1"), dot: dot(1), assignment }
+}
+
 fn batch() -> Batch {
     Batch {
         origins: vec![member("n1"), member("n2")],
@@ -62,6 +68,7 @@ fn batch() -> Batch {
         snapshot: Snapshot::Last,
         phase: Some(Phase::Leaving),
         installed: Some(u64::MAX),
+        assigns: vec![assign(1), assign(0)],
     }
 }
 
@@ -85,6 +92,7 @@ fn listing() -> HubMessage {
         origins: vec![member("n1"), member("n2")],
         dots: vec![dot(8)],
         entries: vec![WireEntry { dot: dot(9), spec: Arc::new(spec("c5", &[])) }],
+        assigns: vec![assign(2)],
     }
 }
 
