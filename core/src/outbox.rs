@@ -10,7 +10,9 @@ use smol_str::SmolStr;
 
 use crate::config::limits;
 use crate::id::{ChildId, Member};
-use crate::message::{Assignment, Batch, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop};
+use crate::message::{
+    Assignment, Batch, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop,
+};
 use crate::registry::{Dot, Registry, Row};
 use crate::spec::ChildSpec;
 use crate::time::Time;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use process_hub_core::Message;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
 use process_hub_core::message::{
-    Assignment, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireAssign, WireContext, WireDot, WireEntry, WireFailure, WireGone,
-    WireRow, WireSeen, WireStop,
+    Assignment, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireAssign, WireContext, WireDot, WireEntry,
+    WireFailure, WireGone, WireRow, WireSeen, WireStop,
 };
 use process_hub_core::request::CallError;
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata, Restart, Role};
