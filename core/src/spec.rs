@@ -2,8 +2,8 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
@@ -125,8 +125,8 @@ pub struct ChildSpec {
     /// The registered kind.
     pub kind: Kind,
     /// The kind's own arguments, bytes to the core.
-    #[serde(deserialize_with = "bounded::bytes")]
-    pub args: Bytes,
+    #[serde(with = "bounded::boxed")]
+    pub args: Box<[u8]>,
     /// What to do when an instance ends by itself.
     pub restart: Restart,
     /// What the user attached.
@@ -137,8 +137,8 @@ pub struct ChildSpec {
 impl ChildSpec {
     /// A permanent child without metadata.
     #[must_use]
-    pub fn new(id: ChildId, kind: Kind, args: impl Into<Bytes>) -> Self {
-        Self { id, kind, args: args.into(), restart: Restart::Permanent, metadata: Metadata::new() }
+    pub fn new(id: ChildId, kind: Kind, args: impl Into<Vec<u8>>) -> Self {
+        Self { id, kind, args: args.into().into_boxed_slice(), restart: Restart::Permanent, metadata: Metadata::new() }
     }
 
     /// The same with another restart rule.

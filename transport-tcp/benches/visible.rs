@@ -24,7 +24,7 @@ async fn main() {
     let mut took = Vec::with_capacity(times);
     for n in 0..times {
         took.push(one(&hubs, n).await);
-        hubs[0].stop_child(id(n)).await.unwrap();
+        hubs[0].stop_child(id(n)).await.unwrap().unwrap();
         // Changes that follow closely are told together: what is measured is a start on an idle cluster.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -3,6 +3,7 @@
 //! A claimed length makes no room anywhere: lists and maps grow as elements arrive, and text and bytes are copied out
 //! of the frame, so that a length beyond its end fails first.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -61,6 +62,19 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
             list.push(element);
         }
         Ok(list)
+    }
+}
+
+/// Bytes without room for more: one is kept for each child.
+pub(crate) mod boxed {
+    use super::{Box, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<[u8]>, D::Error> {
+        super::bytes(from).map(|bytes| Box::from(&bytes[..]))
     }
 }
 
