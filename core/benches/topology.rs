@@ -15,7 +15,9 @@ use std::time::Duration;
 use cpu_time::ThreadTime;
 use process_hub_core::config::HubConfig;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
-use process_hub_core::message::{Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireRow};
+use process_hub_core::message::{
+    Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireRow,
+};
 use process_hub_core::spec::{ChildSpec, Role};
 use process_hub_core::{ChildEvent, Effect, Effects, Hub, HubInput, Time};
 
@@ -112,6 +114,7 @@ impl Bench {
             minted: peer.boot,
             position: None,
             answer: false,
+            attributes: Attributes::default(),
         };
         self.numbers.insert(peer.node.clone(), (1, 0));
         self.input(HubInput::Message { from: peer, body: HubMessage::Hello(hello) });

@@ -6,14 +6,14 @@ use core::time::Duration;
 
 use crate::calls::Calls;
 use crate::config::{ConfigError, HubConfig};
-use crate::hashing::stable_hash;
+use crate::hashing::{Subject, stable_hash};
 use crate::id::{Boot, ChildId, Member, NodeId, RequestId};
 use crate::input::ChildEvent;
-use crate::message::{HubMessage, Phase};
+use crate::message::{Attributes, HubMessage, Phase};
 use crate::outbox::{Outbox, Pace};
 use crate::peer::Peer;
 use crate::pull::Pulls;
-use crate::registry::Registry;
+use crate::registry::{Key, Registry};
 use crate::request::Request;
 use crate::requests::Requests;
 use crate::supervisor::Supervisor;
@@ -67,6 +67,8 @@ pub struct Hub {
     /// The boot this life began with: the one in its pids, starts and tokens.
     pub(crate) minted: Boot,
     pub(crate) phase: Phase,
+    /// What this node says of itself.
+    pub(crate) attributes: Attributes,
     /// Until when to look for somebody who knows more, while joining.
     pub(crate) patience: Option<Time>,
     pub(crate) registry: Registry,
@@ -110,6 +112,20 @@ impl Hub {
     /// # Errors
     /// When `config` has a field out of its range.
     pub fn new(config: HubConfig, me: Member, alone: bool, now: Time) -> Result<Hub, ConfigError> {
+        Self::with_attributes(config, me, Attributes::default(), alone, now)
+    }
+
+    /// The same with what the node says of itself.
+    ///
+    /// # Errors
+    /// When `config` has a field out of its range.
+    pub fn with_attributes(
+        config: HubConfig,
+        me: Member,
+        attributes: Attributes,
+        alone: bool,
+        now: Time,
+    ) -> Result<Hub, ConfigError> {
         config.check()?;
         let minted = me.boot;
         let sync_interval = config.synchronization.sync_interval();
@@ -119,7 +135,7 @@ impl Hub {
         #[cfg(feature = "sabotage")]
         let forgetful = config.sabotage == Some(crate::config::Sabotage::ForgetRemoval);
         #[cfg_attr(not(feature = "sabotage"), expect(unused_mut, reason = "only a deliberate defect changes them"))]
-        let (mut registry, mut view) = (Registry::new(me.clone(), minted), View::new(me.node.clone()));
+        let (mut registry, mut view) = (Registry::new(me.clone(), minted), View::new(me.node.clone(), &config));
         #[cfg(feature = "sabotage")]
         {
             registry.forgetful = forgetful;
@@ -129,6 +145,7 @@ impl Hub {
             config,
             minted,
             phase: if alone { Phase::Ready } else { Phase::Joining },
+            attributes,
             patience: (!alone).then(|| now + PATIENCE),
             registry,
             view,
@@ -177,7 +194,7 @@ impl Hub {
     #[must_use]
     pub fn view(&self) -> Vec<Member> {
         let members = self.view.members().iter();
-        members.map(|(node, (boot, _))| Member { node: node.clone(), boot: *boot }).collect()
+        members.map(|(node, seat)| Member { node: node.clone(), boot: seat.boot }).collect()
     }
 
     /// The hash of the installed view: equal on two nodes exactly if their views are.
@@ -199,10 +216,26 @@ impl Hub {
         self.phase
     }
 
-    /// The node that a child of this name belongs to in the installed view; `None` when nobody can own anything.
+    /// The node that a child of this name belongs to before all others in the installed view; `None` when nobody can own
+    /// it.
     #[must_use]
     pub fn owner(&self, id: &ChildId) -> Option<&NodeId> {
-        self.view.owner(stable_hash(id.as_str().as_bytes()))
+        self.owners(id).first().copied()
+    }
+
+    /// The nodes that a child of this name belongs to in the installed view, the first owner first: as many as copies of
+    /// it are to run, fewer if there are no more that can own it.
+    #[must_use]
+    pub fn owners(&self, id: &ChildId) -> Vec<&NodeId> {
+        let key = Key::new(id);
+        let declared = self.registry.record(&key).and_then(|record| record.subject(&key));
+        self.view.owners(&declared.unwrap_or(Subject::undeclared(key.hash))).into_vec()
+    }
+
+    /// Whether a declared child belongs to this node.
+    pub(crate) fn owns(&self, key: &Key) -> bool {
+        let subject = self.registry.record(key).and_then(|record| record.subject(key));
+        subject.is_some_and(|subject| self.view.is_owner(&subject))
     }
 
     /// The instances of this node that are starting, running or stopping: child and sequence, oldest first.

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use crate::id::{Boot, ChildId, HubId, Member, NodeId};
 use crate::request::CallError;
-use crate::spec::{ChildSpec, Role};
+use crate::spec::{ChildSpec, Labels, Role};
 use crate::wire::bounded;
 
 /// What one node says to another.
@@ -54,6 +54,25 @@ pub enum Message {
         /// Whom it was for.
         to: Member,
     },
+}
+
+/// What a member says of itself: what others count on when they decide what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Attributes {
+    /// How often they have changed in this life; of two the one with the higher number holds.
+    pub version: u64,
+    /// Its share relative to the others': 1 is normal, 0 owns nothing by consistent hashing.
+    pub weight: u32,
+    /// What children can ask for.
+    pub labels: Labels,
+    /// Whether it is to be given nothing new.
+    pub cordoned: bool,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self { version: 0, weight: 1, labels: Labels::new(), cordoned: false }
+    }
 }
 
 /// How far a member is with a hub.
@@ -192,6 +211,8 @@ pub struct Hello {
     pub position: Option<(u32, u64)>,
     /// Whether it wants a hello back.
     pub answer: bool,
+    /// What it says of itself.
+    pub attributes: Attributes,
 }
 
 /// What a member has seen of the starts of one life of a node.
@@ -340,7 +361,7 @@ pub enum Snapshot {
     Last,
 }
 
-/// Changes, in the order in which they are to be applied: starts, stops, rows, rows that are gone, failures, mark.
+/// Changes, in the order in which they are to be applied: starts, stops, rows, rows that are gone, failures, marks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Batch {
     /// The members that dots refer to.
@@ -370,4 +391,6 @@ pub struct Batch {
     /// Starts, of this batch or before, that were given to nodes. Applied behind the starts and before the stops.
     #[serde(with = "bounded::list")]
     pub assigns: Vec<WireAssign>,
+    /// What the sender says of itself, where that has changed.
+    pub attributes: Option<Attributes>,
 }

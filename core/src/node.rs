@@ -10,7 +10,7 @@ use crate::hub::{Hub, HubInput};
 use crate::id::{Addr, Boot, HubId, Member, NodeId, RequestId};
 use crate::input::Input;
 use crate::membership::{Fact, Membership, Route};
-use crate::message::{HubMessage, Message};
+use crate::message::{Attributes, HubMessage, Message};
 use crate::request::{CallError, Reply, Request, StartError, StopError};
 use crate::time::Time;
 
@@ -44,6 +44,8 @@ pub struct MemberInfo {
 pub struct Node {
     membership: Membership,
     hubs: BTreeMap<HubId, Hub>,
+    /// What it says of itself in the hubs that it enters.
+    attributes: Attributes,
     /// Whether it looks for others.
     seeds: bool,
     leaving: Option<Leaving>,
@@ -69,6 +71,7 @@ impl Node {
         Ok(Node {
             membership: Membership::new(&config, boot, seed),
             hubs: BTreeMap::new(),
+            attributes: config.attributes(),
             seeds: !config.join.is_empty(),
             leaving: None,
             now: Time::ZERO,
@@ -211,7 +214,8 @@ impl Node {
             .map(|info| info.member)
             .filter(|member| *member != me && self.membership.is_up(member))
             .collect();
-        let mut hub = Hub::new(config, me, others.is_empty() && !self.seeds, self.now)?;
+        let alone = others.is_empty() && !self.seeds;
+        let mut hub = Hub::with_attributes(config, me, self.attributes.clone(), alone, self.now)?;
         hub.handle(self.now, HubInput::Tick, effects);
         for member in others {
             hub.handle(self.now, HubInput::MemberUp(member), effects);

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use crate::config::limits;
 use crate::id::{ChildId, Member};
 use crate::message::{
-    Assignment, Batch, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop,
+    Assignment, Attributes, Batch, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop,
 };
 use crate::registry::{Dot, Registry, Row};
 use crate::spec::ChildSpec;
@@ -107,6 +107,11 @@ impl Outbox {
     pub(crate) fn phase(&mut self, phase: Phase) {
         self.open.phase = Some(phase);
         self.bytes += 1;
+    }
+
+    pub(crate) fn attributes(&mut self, attributes: Attributes) {
+        self.bytes += attributes.labels.size() + 16;
+        self.open.attributes = Some(attributes);
     }
 
     /// All rows so far were told as of this view.

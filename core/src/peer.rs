@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::id::{Boot, Member};
-use crate::message::Phase;
+use crate::message::{Attributes, Phase};
 use crate::stream::{Inbound, Outbound};
 use crate::time::Time;
 
@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     pub(crate) member: Member,
     /// How far it is; `None` until its hello was accepted.
     pub(crate) phase: Option<Phase>,
+    /// What it says of itself.
+    pub(crate) attributes: Attributes,
     /// The boot in its pids.
     pub(crate) minted: Boot,
     /// Its configuration differs, and that was told.
@@ -38,6 +40,7 @@ impl Peer {
             minted: member.boot,
             member,
             phase: None,
+            attributes: Attributes::default(),
             mismatch: false,
             compared: false,
             out: None,
@@ -50,6 +53,15 @@ impl Peer {
 
     pub(crate) fn is_accepted(&self) -> bool {
         self.phase.is_some()
+    }
+
+    /// It says something of itself. Says whether that is news: what it said earlier may come later.
+    pub(crate) fn describes(&mut self, attributes: Attributes) -> bool {
+        let news = attributes.version >= self.attributes.version && attributes != self.attributes;
+        if news {
+            self.attributes = attributes;
+        }
+        news
     }
 
     /// Whether it is to be in the view.

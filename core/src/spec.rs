@@ -117,6 +117,76 @@ impl<'de> Deserialize<'de> for Metadata {
     }
 }
 
+/// Labels: of a node, what it has; of a child, what its nodes must have. Sorted, each once; one word where there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::box_collection, reason = "one word where there is none")]
+pub struct Labels(Option<Box<Vec<SmolStr>>>);
+
+impl Labels {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// All of them, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &SmolStr> {
+        self.as_slice().iter()
+    }
+
+    fn as_slice(&self) -> &[SmolStr] {
+        self.0.as_ref().map_or(&[], |labels| labels)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether each of `wanted` is among these.
+    #[must_use]
+    pub fn cover(&self, wanted: &Labels) -> bool {
+        wanted.iter().all(|label| self.as_slice().binary_search(label).is_ok())
+    }
+
+    /// Their size against [`crate::config::limits::SPEC`], in bytes: 15 for each beside its text, so that no spec within
+    /// that limit has more of them than a list of a message may hold.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.iter().map(|label| label.len() + 15).sum()
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<T> for Labels {
+    fn from_iter<I: IntoIterator<Item = T>>(labels: I) -> Self {
+        let mut labels: Vec<SmolStr> = labels.into_iter().map(SmolStr::new).collect();
+        labels.sort();
+        labels.dedup();
+        labels.retain(|label| !label.is_empty());
+        labels.shrink_to_fit();
+        Self((!labels.is_empty()).then(|| Box::new(labels)))
+    }
+}
+
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.as_slice().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        crate::wire::bounded::labels(from)
+    }
+}
+
 /// The recipe to start a child: a kind that the hosting node has registered, and that kind's arguments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChildSpec {
@@ -132,13 +202,16 @@ pub struct ChildSpec {
     /// What the user attached.
     #[serde(deserialize_with = "bounded::metadata")]
     pub metadata: Metadata,
+    /// Labels that a node must have to own it. Nodes without them are passed over.
+    pub requires: Labels,
 }
 
 impl ChildSpec {
     /// A permanent child without metadata.
     #[must_use]
     pub fn new(id: ChildId, kind: Kind, args: impl Into<Vec<u8>>) -> Self {
-        Self { id, kind, args: args.into().into_boxed_slice(), restart: Restart::Permanent, metadata: Metadata::new() }
+        let (metadata, requires) = (Metadata::new(), Labels::new());
+        Self { id, kind, args: args.into().into_boxed_slice(), restart: Restart::Permanent, metadata, requires }
     }
 
     /// The same with another restart rule.
@@ -155,10 +228,18 @@ impl ChildSpec {
         self
     }
 
+    /// The same for nodes with these labels only.
+    #[must_use]
+    pub fn requires(mut self, labels: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.requires = labels.into_iter().collect();
+        self
+    }
+
     /// Its size against [`crate::config::limits::SPEC`], in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.id.as_str().len() + self.kind.as_str().len() + self.args.len() + self.metadata.size()
+        let named = self.id.as_str().len() + self.kind.as_str().len();
+        named + self.args.len() + self.metadata.size() + self.requires.size()
     }
 }
 

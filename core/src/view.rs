@@ -1,17 +1,39 @@
-//! The view: the members a hub's decisions are made on, and how far the others are with it.
+//! The view: the members a hub's decisions are made on, who owns what by it, and how far the others are with it.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-use crate::hashing::{Ring, moved, stable_hash};
+use smallvec::SmallVec;
+
+use crate::config::{Distribution, HubConfig, Redundancy};
+use crate::hashing::{Ring, Subject, moved_owners, stable_hash};
 use crate::id::{Boot, Member, NodeId};
-use crate::message::Phase;
+use crate::message::{Attributes, Phase};
+use crate::spec::Labels;
 use crate::time::Time;
 
-/// The members of a view: each in one life, owning or leaving.
-pub(crate) type Members = BTreeMap<NodeId, (Boot, Phase)>;
+/// The members of a view: each in one life.
+pub(crate) type Members = BTreeMap<NodeId, Seat>;
+
+/// What a view knows of one member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Seat {
+    pub(crate) boot: Boot,
+    pub(crate) phase: Phase,
+    pub(crate) attributes: Attributes,
+}
+
+impl Seat {
+    /// Whether children can belong to it.
+    pub(crate) fn owns(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+}
+
+/// The nodes that a child belongs to, the first owner first.
+pub(crate) type Owners<'a> = SmallVec<[&'a NodeId; 4]>;
 
 /// The installed view and the right to act on it.
 ///
@@ -21,6 +43,8 @@ pub(crate) type Members = BTreeMap<NodeId, (Boot, Phase)>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct View {
     me: NodeId,
+    distribution: Distribution,
+    redundancy: Redundancy,
     members: Members,
     hash: u64,
     ring: Ring,
@@ -43,10 +67,12 @@ pub(crate) struct View {
 const MAX_SINCE: usize = 8;
 
 impl View {
-    pub(crate) fn new(me: NodeId) -> Self {
+    pub(crate) fn new(me: NodeId, config: &HubConfig) -> Self {
         let ring = Ring::new([]);
         Self {
             me,
+            distribution: config.distribution.clone(),
+            redundancy: config.redundancy.clone(),
             members: Members::new(),
             hash: 0,
             since: Vec::new(),
@@ -71,7 +97,7 @@ impl View {
     }
 
     pub(crate) fn has(&self, member: &Member) -> bool {
-        self.members.get(&member.node).is_some_and(|(boot, _)| *boot == member.boot)
+        self.members.get(&member.node).is_some_and(|seat| seat.boot == member.boot)
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -89,27 +115,26 @@ impl View {
 
     /// Installs the view of these members. It is not complete.
     pub(crate) fn install(&mut self, members: Members, deadline: Time) {
-        let owning = |members: &Members| -> Vec<NodeId> {
-            members.iter().filter(|(_, (_, phase))| *phase == Phase::Ready).map(|(node, _)| node.clone()).collect()
-        };
-        let (before, after) = (owning(&self.members), owning(&members));
-        for gone in before.iter().filter(|node| !after.contains(node)) {
-            self.ring = self.ring.without(gone);
+        let before = self.ring.clone();
+        let gone: Vec<NodeId> =
+            before.nodes().iter().filter(|node| !members.get(*node).is_some_and(Seat::owns)).cloned().collect();
+        for node in &gone {
+            self.ring = self.ring.without(node);
         }
-        for came in after.iter().filter(|node| !before.contains(node)) {
-            self.ring = self.ring.with(came, 1);
+        for (node, seat) in members.iter().filter(|(_, seat)| seat.owns()) {
+            self.ring = self.ring.with(node, seat.attributes.weight);
         }
         #[cfg(feature = "sabotage")]
         {
-            self.met.retain(|node| after.contains(node));
-            self.met.extend(after.iter().filter(|node| !before.contains(node)).cloned());
+            self.met.retain(|node| !gone.contains(node));
+            self.met.extend(self.ring.nodes().iter().filter(|node| !before.nodes().contains(node)).cloned());
         }
         self.hash = hash_of(&members);
         self.members = members;
         self.mine = self.ring.nodes().binary_search(&self.me).ok();
         self.complete = false;
         self.deadline = deadline;
-        if before != after {
+        if before != self.ring {
             self.since.push(self.ring.clone());
         }
         if self.since.len() > MAX_SINCE {
@@ -118,13 +143,14 @@ impl View {
         }
     }
 
-    /// Every member has installed the view. Returns the hash ranges whose owner may have changed since the last
-    /// complete one.
-    pub(crate) fn completed(&mut self) -> Vec<(u64, u64)> {
+    /// Every member has installed the view. Returns the hash ranges whose owners may have changed since the last
+    /// complete one: all, if there are children (`exceptions`) whose owners are more than a matter of the ring.
+    pub(crate) fn completed(&mut self, exceptions: bool) -> Vec<(u64, u64)> {
         self.complete = true;
+        let by_ring = self.distribution == Distribution::ConsistentHashing && !exceptions;
         let ranges = match self.since.first() {
-            Some(last) if self.continuous => {
-                moved(last, &self.ring).into_iter().map(|range| (range.from, range.to)).collect()
+            Some(last) if self.continuous && by_ring => {
+                moved_owners(last, self.copies_on(last), &self.ring, self.copies_on(&self.ring))
             }
             _ => alloc::vec![(0, u64::MAX)],
         };
@@ -134,35 +160,104 @@ impl View {
         ranges
     }
 
-    pub(crate) fn owner(&self, hash: u64) -> Option<&NodeId> {
+    /// How many copies of a child run, if there are as many members that can own it.
+    pub(crate) fn copies(&self) -> usize {
+        self.copies_on(&self.ring)
+    }
+
+    fn copies_on(&self, ring: &Ring) -> usize {
+        self.redundancy.copies(ring.nodes().len())
+    }
+
+    /// The nodes that a child belongs to, the first owner first: none while nobody can own it.
+    pub(crate) fn owners(&self, subject: &Subject<'_>) -> Owners<'_> {
         #[cfg(feature = "sabotage")]
         if self.in_join_order {
-            return self.met.get(usize::try_from(hash >> 8).unwrap_or(0) % self.met.len().max(1));
+            let at = usize::try_from(subject.hash >> 8).unwrap_or(0) % self.met.len().max(1);
+            return self.met.iter().cycle().skip(at).take(self.copies().min(self.met.len())).collect();
         }
-        self.ring.owner(hash)
+        let copies = self.copies();
+        match (&self.distribution, subject.assigned) {
+            (_, Some(assigned)) => self.among(&assigned.nodes, subject.requires(), copies),
+            (Distribution::ConsistentHashing, None) => self.on_ring(subject, copies),
+            // Nobody has chosen yet.
+            (Distribution::Guided | Distribution::CentralizedLoadBalancer(_), None) => Owners::new(),
+        }
     }
 
-    pub(crate) fn is_mine(&self, hash: u64) -> bool {
+    /// Those of `nodes` that can own a child, each once.
+    fn among(&self, nodes: &[NodeId], requires: Option<&Labels>, copies: usize) -> Owners<'_> {
+        let mut owners = Owners::new();
+        for node in nodes {
+            if owners.len() == copies {
+                break;
+            }
+            let Some((node, seat)) = self.members.get_key_value(node) else { continue };
+            if seat.owns()
+                && requires.is_none_or(|labels| seat.attributes.labels.cover(labels))
+                && !owners.contains(&node)
+            {
+                owners.push(node);
+            }
+        }
+        owners
+    }
+
+    fn on_ring(&self, subject: &Subject<'_>, copies: usize) -> Owners<'_> {
+        let Some(requires) = subject.requires() else { return self.ring.owners(subject.hash, copies).collect() };
+        let has = |node: &&NodeId| self.members.get(*node).is_some_and(|seat| seat.attributes.labels.cover(requires));
+        self.ring.owners(subject.hash, usize::MAX).filter(has).take(copies).collect()
+    }
+
+    /// Whether a child's owners are a matter of the ring alone.
+    fn is_by_ring(&self, subject: &Subject<'_>) -> bool {
+        self.distribution == Distribution::ConsistentHashing
+            && subject.assigned.is_none()
+            && subject.requires().is_none()
+    }
+
+    /// Whether a child belongs to this node, among others or alone.
+    pub(crate) fn is_owner(&self, subject: &Subject<'_>) -> bool {
         #[cfg(feature = "sabotage")]
         if self.in_join_order {
-            return self.owner(hash) == Some(&self.me);
+            return self.owners(subject).contains(&&self.me);
         }
-        self.mine.is_some() && self.ring.owner_index(hash) == self.mine
+        let Some(mine) = self.mine else { return false };
+        if !self.is_by_ring(subject) {
+            return self.owners(subject).contains(&&self.me);
+        }
+        match self.copies() {
+            1 => self.ring.owner_index(subject.hash) == Some(mine),
+            copies => self.ring.owners(subject.hash, copies).any(|node| *node == self.me),
+        }
     }
 
-    /// Whether this node may start a child that nobody else claims.
-    pub(crate) fn may_start(&self, hash: u64) -> bool {
-        self.is_mine(hash)
-            && (self.complete || (self.continuous && self.since.iter().all(|ring| ring.owner(hash) == Some(&self.me))))
+    /// Whether this node may start a copy of a child of which fewer than enough are claimed by others.
+    pub(crate) fn may_start(&self, subject: &Subject<'_>) -> bool {
+        let since = || {
+            self.continuous
+                && self.is_by_ring(subject)
+                && self.since.iter().all(|ring| self.owned_on(ring, subject.hash, &self.me))
+        };
+        self.is_owner(subject) && (self.complete || since())
     }
 
-    /// Whether `node` owned a hash in the last complete view, so that the next one leads to a look at it if it does not
-    /// any more.
-    pub(crate) fn owned_before(&self, hash: u64, node: &NodeId) -> bool {
-        !self.continuous || self.since.first().and_then(|ring| ring.owner(hash)) == Some(node)
+    fn owned_on(&self, ring: &Ring, hash: u64, node: &NodeId) -> bool {
+        match self.copies_on(ring) {
+            1 => ring.owner(hash) == Some(node),
+            copies => ring.owners(hash, copies).any(|owner| owner == node),
+        }
     }
 
-    /// The ranges that `node` owns in the installed ring.
+    /// Whether `node` owned a child in the last complete view, so that the next one leads to a look at it if it does
+    /// not any more.
+    pub(crate) fn owned_before(&self, subject: &Subject<'_>, node: &NodeId) -> bool {
+        !self.continuous
+            || !self.is_by_ring(subject)
+            || self.since.first().is_some_and(|ring| self.owned_on(ring, subject.hash, node))
+    }
+
+    /// The ranges that `node` is the first owner of in the installed ring.
     pub(crate) fn arcs_of(&self, node: &NodeId) -> Vec<(u64, u64)> {
         self.ring.arcs(node)
     }
@@ -171,9 +266,15 @@ impl View {
 /// Equal for equal sets of members, and for no others in practice.
 fn hash_of(members: &Members) -> u64 {
     let mut text = String::new();
-    for (node, (boot, phase)) in members {
+    for (node, seat) in members {
+        let Seat { boot, attributes, .. } = seat;
         // Writing to a String cannot fail.
-        let _ = write!(text, "{}:{node}/{boot}/{};", node.as_str().len(), u8::from(*phase == Phase::Ready));
+        let _ = write!(text, "{}:{node}/{boot}/{}", node.as_str().len(), u8::from(seat.owns()));
+        let _ = write!(text, "/{}/{}", attributes.weight, u8::from(attributes.cordoned));
+        for label in attributes.labels.iter() {
+            let _ = write!(text, "/{}:{label}", label.len());
+        }
+        text.push(';');
     }
     stable_hash(text.as_bytes())
 }

@@ -478,6 +478,7 @@ fn a_child_declared_between_two_complete_views_is_started() {
         minted: Boot(1),
         position: None,
         answer: false,
+        attributes: process_hub_core::message::Attributes::default(),
     };
     for name in ["n1", "n2"] {
         world.input(name, HubInput::MemberUp(ghost.clone()));

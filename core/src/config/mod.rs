@@ -34,6 +34,10 @@ pub mod limits {
     pub const SLICE: usize = 4_096;
     /// Children that one step of a node looks at because the view has changed: about two milliseconds' worth.
     pub const PASS: usize = 1_024;
+    /// Labels of a node.
+    pub const LABELS: usize = 64;
+    /// A label of a node, in bytes.
+    pub const LABEL: usize = 128;
     /// Members of a cluster.
     pub const MEMBERS: usize = 1_024;
     /// Hubs on one node.

@@ -4,8 +4,11 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, positive};
+use super::{ConfigError, limits, positive};
+use crate::hashing::MAX_WEIGHT;
 use crate::id::{Addr, NodeId};
+use crate::message::Attributes;
+use crate::spec::Labels;
 
 /// What a node is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +21,19 @@ pub struct NodeConfig {
     pub join: Vec<Addr>,
     /// How it watches the others.
     pub membership: MembershipConfig,
+    /// Its share of the children relative to the others', where that is by consistent hashing: 1 is normal, 0 is given
+    /// nothing, at most [`MAX_WEIGHT`]. Default 1.
+    pub weight: u32,
+    /// What it has that children can ask for with [`crate::spec::ChildSpec::requires`]. Default none.
+    pub labels: Labels,
 }
 
 impl NodeConfig {
     /// A node that looks for nobody, with default timing.
     #[must_use]
     pub fn new(name: NodeId, advertise: impl AsRef<str>) -> Self {
-        Self { name, advertise: Addr::new(advertise), join: Vec::new(), membership: MembershipConfig::default() }
+        let membership = MembershipConfig::default();
+        Self { name, advertise: Addr::new(advertise), join: Vec::new(), membership, weight: 1, labels: Labels::new() }
     }
 
     /// # Errors
@@ -33,7 +42,21 @@ impl NodeConfig {
         if self.advertise.is_empty() || self.advertise.len() > 256 {
             return Err(ConfigError::new("advertise", &self.advertise, "must be an address of 1 to 256 bytes"));
         }
+        if self.weight > MAX_WEIGHT {
+            return Err(ConfigError::new("weight", self.weight, &format!("must be at most {MAX_WEIGHT}")));
+        }
+        let fits = |label: &smol_str::SmolStr| (1..=limits::LABEL).contains(&label.len());
+        if self.labels.len() > limits::LABELS || !self.labels.iter().all(fits) {
+            let problem = format!("must be at most {} labels of 1 to {} bytes", limits::LABELS, limits::LABEL);
+            return Err(ConfigError::new("labels", format!("{:?}", self.labels), &problem));
+        }
         self.membership.check()
+    }
+
+    /// What it says of itself when it starts.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        Attributes { weight: self.weight, labels: self.labels.clone(), ..Attributes::default() }
     }
 }
 

@@ -84,8 +84,12 @@ impl Hub {
         if batch.installed.is_some() {
             peer.inb.installed = batch.installed;
         }
-        if batch.phase.is_some() && batch.phase != peer.phase {
+        let described = batch.attributes.as_ref().is_some_and(|attributes| peer.describes(attributes.clone()));
+        let advanced = batch.phase.is_some() && batch.phase != peer.phase;
+        if advanced {
             peer.phase = batch.phase;
+        }
+        if described || advanced {
             self.refresh_view(step);
         }
     }

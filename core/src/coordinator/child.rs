@@ -68,8 +68,8 @@ impl Hub {
         let key = local.key;
         match local.stop {
             Some(StopReason::Moved) => {
-                if let Some(owner) = self.view.owner(key.hash) {
-                    step.moved.push((owner.clone(), key.id.clone()));
+                if let Some(node) = self.heir(&key) {
+                    step.moved.push((node.clone(), key.id.clone()));
                 }
             }
             Some(_) => {}

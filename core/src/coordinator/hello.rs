@@ -18,6 +18,7 @@ impl Hub {
             minted: self.minted,
             position,
             answer,
+            attributes: self.attributes.clone(),
         };
         self.send(step, &member, HubMessage::Hello(hello));
     }
@@ -30,6 +31,7 @@ impl Hub {
         // A phase is never taken back within a life; a relayed hello may be older than what is known.
         peer.phase = peer.phase.max(Some(hello.phase));
         peer.minted = hello.minted;
+        peer.describes(hello.attributes);
         let resumed = match (&mut peer.out, hello.position) {
             (Some(out), Some((epoch, expected))) => out.resume(epoch, expected, step.now),
             _ => false,

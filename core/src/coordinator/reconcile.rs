@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use super::Step;
 use crate::config::limits;
 use crate::effect::{Effect, StopReason};
+use crate::hashing::Subject;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
-use crate::id::Pid;
+use crate::id::{NodeId, Pid};
 use crate::message::RowState;
-use crate::registry::{Dot, HostIx, Key, ME, Row};
+use crate::registry::{Dot, HostIx, Key, ME, Record, Row};
 use crate::spec::{ChildSpec, Role};
 use crate::work::{Job, Pass};
 
@@ -36,7 +37,10 @@ impl Hub {
             .registry
             .range(&pass.from, pass.to)
             .take(most)
-            .map(|(key, record)| (key.clone(), mine(record) || self.view.is_mine(key.hash)))
+            .map(|(key, record)| {
+                let owned = || record.subject(key).is_some_and(|subject| self.view.is_owner(&subject));
+                (key.clone(), mine(record) || owned())
+            })
             .collect();
         let looked = keys.len();
         if looked == most
@@ -68,7 +72,8 @@ impl Hub {
             self.registry.take_row(&key, row.host, None);
             self.claim_gone(step, &key, &row, confirmed);
             // What its owner ran is looked at when the view is complete; what nobody expected there is looked at now.
-            if self.view.is_mine(key.hash) || !self.view.owned_before(key.hash, &node) {
+            let subject = self.registry.record(&key).and_then(|record| record.subject(&key));
+            if subject.is_some_and(|subject| self.view.is_owner(&subject) || !self.view.owned_before(&subject, &node)) {
                 self.reconcile(step, &key);
             }
         }
@@ -96,7 +101,7 @@ impl Hub {
                 let why = if superseded { StopReason::Superseded } else { StopReason::Stopped };
                 self.stop_instance(step, key, sequence, why);
             }
-            (Some(row), Some(_)) if self.view.is_complete() && !self.view.is_mine(key.hash) => {
+            (Some(row), Some(_)) if self.view.is_complete() && !self.owns(key) => {
                 let sequence = row.sequence;
                 let why = self.why_not_here(key);
                 self.stop_instance(step, key, sequence, why);
@@ -107,24 +112,47 @@ impl Hub {
 
     /// A copy runs here that belongs elsewhere: it moves, or is one too many, or nobody is left to take it.
     fn why_not_here(&self, key: &Key) -> StopReason {
-        let Some(owner) = self.view.owner(key.hash) else { return StopReason::Leaving };
-        let rows = self.registry.record(key).map_or(&[][..], |record| record.rows());
-        let theirs =
-            |row: &Row| self.registry.is_visible(row.host) && self.registry.host(row.host).member.node == *owner;
-        if rows.iter().any(theirs) { StopReason::Superseded } else { StopReason::Moved }
+        let Some(record) = self.registry.record(key) else { return StopReason::Leaving };
+        let owners = record.subject(key).map(|subject| self.view.owners(&subject)).unwrap_or_default();
+        match (owners.is_empty(), self.heir(key)) {
+            (true, _) => StopReason::Leaving,
+            (false, Some(_)) => StopReason::Moved,
+            (false, None) => StopReason::Superseded,
+        }
+    }
+
+    /// The first owner of a child that has no copy yet.
+    pub(super) fn heir(&self, key: &Key) -> Option<&NodeId> {
+        let record = self.registry.record(key)?;
+        let owners = self.view.owners(&record.subject(key)?);
+        let has = |node: &NodeId| record.theirs(&self.registry).any(|row| self.registry.node_of(row) == node);
+        owners.into_iter().find(|node| !has(node))
     }
 
     fn start_if_owner(&mut self, step: &mut Step<'_>, key: &Key) {
-        if !self.view.may_start(key.hash) || self.supervisor.is_held(key) {
-            return;
-        }
         let Some(record) = self.registry.record(key) else { return };
-        let Some(start) = record.winner() else { return };
-        if record.claimed_by_other(&self.registry).is_some() {
+        let (Some(start), Some(subject)) = (record.winner(), record.subject(key)) else { return };
+        if !self.view.may_start(&subject) || self.supervisor.is_held(key) || !self.has_room(record, &subject) {
             return;
         }
         let (dot, spec) = (start.dot, start.spec.clone());
         self.start_instance(step, key, dot, spec);
+    }
+
+    /// Whether one more copy of a child is not one too many: those that others claim, and those that owners before this
+    /// node have yet to start, leave room for it.
+    fn has_room(&self, record: &Record, subject: &Subject<'_>) -> bool {
+        let claims = record.theirs(&self.registry).count();
+        if claims == 0 {
+            return true;
+        }
+        if self.view.copies() == 1 {
+            return false;
+        }
+        let owners = self.view.owners(subject);
+        let has = |node: &NodeId| record.theirs(&self.registry).any(|row| self.registry.node_of(row) == node);
+        let coming = owners.iter().take_while(|node| ***node != self.me.node).filter(|node| !has(node)).count();
+        claims + coming < owners.len()
     }
 
     fn start_instance(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
@@ -179,7 +207,7 @@ impl Hub {
         let Some(record) = self.registry.record(key) else { return };
         let Some(mine) = record.mine() else { return };
         let pid = self.registry.pid(mine);
-        let winner = record.claimed_by_other(&self.registry).map(|row| self.registry.token(row));
+        let winner = record.theirs(&self.registry).next().map(|row| self.registry.token(row));
         self.hook(step, HookEvent::ChildSuperseded { id: key.id.clone(), pid, winner });
     }
 

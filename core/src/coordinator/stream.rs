@@ -75,6 +75,7 @@ impl Hub {
         self.listing.insert(node.clone());
         let mut opening = Outbox::default();
         opening.phase(self.phase);
+        opening.attributes(self.attributes.clone());
         self.restate(&mut opening);
         for (mut batch, bytes) in opening.take() {
             batch.snapshot = Snapshot::Part;

@@ -8,8 +8,9 @@ use crate::hook::{HookEvent, TopologyChange};
 use crate::hub::Hub;
 use crate::id::{Member, NodeId};
 use crate::message::Phase;
+use crate::peer::Peer;
 use crate::registry::Key;
-use crate::view::Members;
+use crate::view::{Members, Seat};
 use crate::work::Job;
 
 impl Hub {
@@ -20,15 +21,20 @@ impl Hub {
             .peers
             .values()
             .filter(|peer| peer.takes_part())
-            .filter_map(|peer| Some((peer.member.node.clone(), (peer.member.boot, peer.phase?))))
+            .filter_map(|peer| {
+                let Peer { member, phase, attributes, .. } = peer;
+                let seat = Seat { boot: member.boot, phase: (*phase)?, attributes: attributes.clone() };
+                Some((member.node.clone(), seat))
+            })
             .collect();
-        members.insert(self.me.node.clone(), (self.me.boot, self.phase));
+        let mine = Seat { boot: self.me.boot, phase: self.phase, attributes: self.attributes.clone() };
+        members.insert(self.me.node.clone(), mine);
         if members == *self.view.members() {
             return;
         }
         let owners = |members: &Members| -> Vec<Member> {
-            let owning = members.iter().filter(|(_, (_, phase))| *phase == Phase::Ready);
-            owning.map(|(node, (boot, _))| Member { node: node.clone(), boot: *boot }).collect()
+            let owning = members.iter().filter(|(_, seat)| seat.owns());
+            owning.map(|(node, seat)| Member { node: node.clone(), boot: seat.boot }).collect()
         };
         let (before, after) = (owners(self.view.members()), owners(&members));
         let came: Vec<Member> = after.iter().filter(|member| !before.contains(member)).cloned().collect();
@@ -73,7 +79,7 @@ impl Hub {
     /// Every member has installed this view: what it moves can be moved.
     pub(super) fn complete_view(&mut self, step: &mut Step<'_>) {
         if !self.view.is_complete() && self.silent().next().is_none() {
-            let ranges = self.view.completed();
+            let ranges = self.view.completed(self.registry.has_exceptions());
             let waiting = self.work.take_waiting();
             self.work.add_ranges(ranges.into_iter().chain(waiting), Job::Reconcile);
         }

@@ -1,10 +1,12 @@
-//! Distribution: which node each child belongs to.
+//! Distribution: which nodes each child belongs to.
 
 mod moved;
 mod ring;
+mod subject;
 
-pub use moved::{MovedRange, moved};
+pub use moved::{MovedRange, moved, moved_owners};
 pub use ring::{MAX_WEIGHT, Owners, Ring};
+pub(crate) use subject::Subject;
 
 /// The hash that decides placement: the same on every platform and in every version (golden vectors in the tests).
 #[must_use]

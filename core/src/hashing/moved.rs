@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
 use super::ring::{Ring, index_of, last_hash};
 
 /// A range of hashes whose owner differs, by name, between two rings.
@@ -49,6 +51,92 @@ pub fn moved(old: &Ring, new: &Ring) -> Vec<MovedRange> {
         from = next;
         before.pass(to);
         after.pass(to);
+    }
+}
+
+/// Owners a child beyond which [`moved_owners`] compares rings as wholes: looking at so many for every point would cost
+/// more than looking at every child.
+const MANY_OWNERS: usize = 8;
+
+/// The ranges in which the first `was` owners by the old ring are not, name by name and in this order, the first `is` by
+/// the new one: ascending, none touching another. With one owner a child these are the ranges of [`moved`]; with more
+/// than a few, or with as many as there are nodes, it is all or nothing.
+#[must_use]
+pub fn moved_owners(old: &Ring, was: usize, new: &Ring, is: usize) -> Vec<(u64, u64)> {
+    if old == new && was == is {
+        return Vec::new();
+    }
+    if was == 1 && is == 1 {
+        return join(moved(old, new).into_iter().map(|range| (range.from, range.to)));
+    }
+    if was != is || is > MANY_OWNERS || is >= new.nodes().len() || was >= old.nodes().len() {
+        return alloc::vec![(0, u64::MAX)];
+    }
+    let renamed = renamed(old, new);
+    let (mut before, mut after) = (Walk::new(old), Walk::new(new));
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    let mut from = 0;
+    loop {
+        let to = before.to().min(after.to());
+        let (old, new) = (before.first(was), after.first(is));
+        if !old.iter().map(|old| renamed[*old]).eq(new.iter().map(|new| Some(*new))) {
+            ranges.push((from, to));
+        }
+        let Some(next) = to.checked_add(1) else { return join(ranges) };
+        from = next;
+        before.pass(to);
+        after.pass(to);
+    }
+}
+
+/// Makes ranges that touch one.
+fn join(ranges: impl IntoIterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (from, to) in ranges {
+        match joined.last_mut() {
+            Some(last) if last.1.wrapping_add(1) == from => last.1 = to,
+            _ => joined.push((from, to)),
+        }
+    }
+    joined
+}
+
+/// A place on a ring, going upwards from hash 0: a point, and with it all that follow.
+struct Walk<'a> {
+    points: &'a [u64],
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(ring: &'a Ring) -> Self {
+        Walk { points: ring.points(), at: 0 }
+    }
+
+    /// The last hash that this place is for.
+    fn to(&self) -> u64 {
+        self.points.get(self.at).map_or(u64::MAX, |point| last_hash(*point))
+    }
+
+    /// Goes on to the place that the hash after `hash` is at.
+    fn pass(&mut self, hash: u64) {
+        while self.points.get(self.at).is_some_and(|point| last_hash(*point) <= hash) {
+            self.at += 1;
+        }
+    }
+
+    /// The first `most` distinct nodes from here on, beyond the last point from the first on.
+    fn first(&self, most: usize) -> SmallVec<[usize; MANY_OWNERS]> {
+        let mut nodes = SmallVec::new();
+        let (before, after) = self.points.split_at(self.at);
+        for index in after.iter().chain(before).map(|point| index_of(*point)) {
+            if nodes.len() == most {
+                break;
+            }
+            if !nodes.contains(&index) {
+                nodes.push(index);
+            }
+        }
+        nodes
     }
 }
 

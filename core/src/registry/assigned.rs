@@ -76,6 +76,7 @@ impl Registry {
         if start.assigned.as_deref().is_some_and(|known| *known >= assignment) {
             return Assigned::Outranked;
         }
+        self.exceptions += usize::from(!start.is_exception());
         self.toggle(key, dot, false);
         self.edit(key, |record| {
             if let Some(start) = record.starts.iter_mut().find(|start| start.dot == dot) {

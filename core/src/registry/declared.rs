@@ -70,9 +70,10 @@ impl Registry {
         let rank = self.rank(dot);
         let mut starts = self.records.get(key).map_or(0, |record| record.starts.len());
         let at = (0..starts).find(|&at| rank < self.rank(self.records[key].starts[at].dot)).unwrap_or(starts);
-        let assigned = self.early.take(dot).map(Box::new);
+        let start = Start { dot, spec, assigned: self.early.take(dot).map(Box::new) };
+        self.exceptions += usize::from(start.is_exception());
         self.edit(key, |record| {
-            record.starts.insert(at, Start { dot, spec, assigned });
+            record.starts.insert(at, start);
             starts = record.starts.len();
         });
         if starts == 1 {
@@ -107,13 +108,16 @@ impl Registry {
         // The digest covers the assignment, which goes with the start.
         self.toggle(key, dot, false);
         let (removed, left) = self.edit(key, |record| {
-            let removed = record.starts.take(|start| start.dot == dot).is_some();
+            let removed = record.starts.take(|start| start.dot == dot);
             (removed, record.starts.len())
         });
-        if removed && left == 0 {
-            self.declared -= 1;
+        if let Some(start) = &removed {
+            self.exceptions -= usize::from(start.is_exception());
+            if left == 0 {
+                self.declared -= 1;
+            }
         }
-        removed
+        removed.is_some()
     }
 
     /// Adds a peer's context: only after all that the peer had declared then was compared with ours.

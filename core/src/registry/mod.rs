@@ -19,6 +19,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::hashing::Subject;
 use crate::id::{Boot, ChildId, Member, Pid, Token};
 use crate::message::{Assignment, RowState};
 use crate::spec::{ChildSpec, Role};
@@ -62,6 +63,13 @@ pub(crate) struct Start {
     pub(crate) assigned: Option<Box<Assignment>>,
 }
 
+impl Start {
+    /// Whether its owners are more than a matter of the ring.
+    fn is_exception(&self) -> bool {
+        self.assigned.is_some() || !self.spec.requires.is_empty()
+    }
+}
+
 /// All that is known of one child.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
@@ -75,6 +83,12 @@ impl Record {
     /// The start that is to be carried out.
     pub(crate) fn winner(&self) -> Option<&Start> {
         self.starts.first()
+    }
+
+    /// What decides where the child belongs, if it is declared.
+    pub(crate) fn subject<'a>(&'a self, key: &Key) -> Option<Subject<'a>> {
+        let start = self.winner()?;
+        Some(Subject { hash: key.hash, spec: Some(&start.spec), assigned: start.assigned.as_deref() })
     }
 
     pub(crate) fn starts(&self) -> &[Start] {
@@ -109,6 +123,8 @@ pub struct Registry {
     early: assigned::Early,
     buckets: Vec<u64>,
     declared: usize,
+    /// How many starts have owners that are more than a matter of the ring.
+    exceptions: usize,
     hosts: Vec<Host>,
     /// A deliberate defect: removals are forgotten.
     #[cfg(feature = "sabotage")]
@@ -125,6 +141,7 @@ impl Registry {
             early: assigned::Early::default(),
             buckets: alloc::vec![0; BUCKETS],
             declared: 0,
+            exceptions: 0,
             hosts: alloc::vec![Host::new(me, minted)],
             #[cfg(feature = "sabotage")]
             forgetful: false,
@@ -163,6 +180,11 @@ impl Registry {
     #[must_use]
     pub fn declared_digest(&self) -> u64 {
         self.root()
+    }
+
+    /// Whether the owners of some child are more than a matter of the ring.
+    pub(crate) fn has_exceptions(&self) -> bool {
+        self.exceptions > 0
     }
 
     pub(crate) fn record(&self, key: &Key) -> Option<&Record> {

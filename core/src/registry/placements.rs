@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Dot, Key, Placement, RangeStart, Record, Registry};
-use crate::id::{Boot, Member, Pid, Token};
+use crate::id::{Boot, Member, NodeId, Pid, Token};
 use crate::message::RowState;
 use crate::spec::Role;
 
@@ -155,6 +155,11 @@ impl Registry {
         (found, None)
     }
 
+    /// Whose row it is.
+    pub(crate) fn node_of(&self, row: &Row) -> &NodeId {
+        &self.host(row.host).member.node
+    }
+
     pub(crate) fn pid(&self, row: &Row) -> Pid {
         let host = self.host(row.host);
         Pid { node: host.member.node.clone(), boot: host.minted, sequence: row.sequence }
@@ -171,8 +176,8 @@ impl Registry {
 }
 
 impl Record {
-    /// The host whose claim keeps others from starting the child: any visible one but `except`.
-    pub(crate) fn claimed_by_other<'a>(&'a self, registry: &'a Registry) -> Option<&'a Row> {
-        self.rows.iter().find(|row| row.host != ME && registry.is_visible(row.host))
+    /// The claims of other hosts that readers see.
+    pub(crate) fn theirs<'a>(&'a self, registry: &'a Registry) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(|row| row.host != ME && registry.is_visible(row.host))
     }
 }

@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 
 use crate::config::limits;
 use crate::request::CallError;
-use crate::spec::{ChildSpec, MetaValue, Metadata};
+use crate::spec::{ChildSpec, Labels, MetaValue, Metadata};
 
 /// A list of at most [`limits::BATCH`] elements, in both directions.
 pub(crate) mod list {
@@ -142,6 +142,12 @@ pub(crate) fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<Metadata, D
     }
 
     from.deserialize_map(Entries)
+}
+
+/// At most [`limits::BATCH`] labels.
+pub(crate) fn labels<'de, D: Deserializer<'de>>(from: D) -> Result<Labels, D::Error> {
+    let labels = from.deserialize_seq(List::<SmolStr, { limits::BATCH }>(PhantomData))?;
+    Ok(labels.into_iter().collect())
 }
 
 /// A spec of at most [`limits::SPEC`] bytes, in both directions.

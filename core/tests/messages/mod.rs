@@ -6,8 +6,8 @@ use bytes::Bytes;
 use process_hub_core::Message;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
 use process_hub_core::message::{
-    Assignment, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireAssign, WireContext, WireDot, WireEntry,
-    WireFailure, WireGone, WireRow, WireSeen, WireStop,
+    Assignment, Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireAssign, WireContext, WireDot,
+    WireEntry, WireFailure, WireGone, WireRow, WireSeen, WireStop,
 };
 use process_hub_core::request::CallError;
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata, Restart, Role};
@@ -30,6 +30,7 @@ pub(crate) fn spec(name: &str, args: &[u8]) -> ChildSpec {
     ChildSpec::new(child(name), Kind::new("counter").unwrap(), Bytes::copy_from_slice(args))
         .restart(Restart::Transient)
         .metadata(metadata)
+        .requires(["ssd"])
 }
 
 fn dot(counter: u64) -> WireDot {
@@ -69,7 +70,12 @@ fn batch() -> Batch {
         phase: Some(Phase::Leaving),
         installed: Some(u64::MAX),
         assigns: vec![assign(1), assign(0)],
+        attributes: Some(attributes()),
     }
+}
+
+fn attributes() -> Attributes {
+    Attributes { version: 3, weight: 2, labels: ["ssd", "zone=a"].into_iter().collect(), cordoned: true }
 }
 
 fn hello() -> Hello {
@@ -80,6 +86,7 @@ fn hello() -> Hello {
         minted: Boot(7),
         position: Some((3, 4)),
         answer: true,
+        attributes: attributes(),
     }
 }
 
