@@ -57,6 +57,10 @@ pub enum HubInput {
     },
     /// This node is to leave: hand over its children.
     Leave,
+    /// What is sent to a member that is up is dropped for now: changes to it wait, and so does new work.
+    Congested(Member),
+    /// What is sent to it is not dropped any more, or goes another way. Without an earlier `Congested`, nothing.
+    Drained(Member),
 }
 
 /// One named group of nodes and its children, as seen by one node.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smol_str::SmolStr;
 
-use crate::id::{Addr, Boot, HubId, Member, RequestId};
+use crate::id::{Addr, Boot, HubId, Member, NodeId, RequestId};
 use crate::message::Message;
 use crate::request::Request;
 
@@ -56,6 +56,8 @@ pub enum LinkEvent {
         member: Member,
         /// Where it listens.
         addr: Addr,
+        /// The address whose dial gave this link; `None` when the member dialled. It may be another name for `addr`.
+        dialled: Option<Addr>,
         /// The highest boot it knows of *our* name, from its hello: a restarted node whose clock stepped back raises
         /// its own above this.
         known: Option<Boot>,
@@ -71,8 +73,11 @@ pub enum LinkEvent {
         addr: Addr,
         /// Why.
         reason: DialFailure,
+        /// Who answered there, where that is known: it is after [`DialFailure::Duplicate`].
+        node: Option<NodeId>,
     },
-    /// The queue of the link to `member` is over its mark: send no more than must be. Frames sent on are dropped.
+    /// The queue of the link to `member` is over its mark, and what is sent on it is dropped: changes are held back until
+    /// it has drained, or the link is no more.
     Congested {
         /// Who is at the other end.
         member: Member,

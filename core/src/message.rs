@@ -182,7 +182,7 @@ pub enum HubMessage {
         /// Whether an answer is wanted.
         reply: bool,
         /// The message.
-        #[serde(deserialize_with = "bounded::bytes")]
+        #[serde(with = "bounded::payload")]
         payload: Bytes,
     },
     /// The answer to a [`HubMessage::Call`].

@@ -279,7 +279,9 @@ impl Node {
             Fact::Down(member) | Fact::Left(member) => self.tell_hubs(&HubInput::MemberDown(member), effects),
             Fact::Raised(_) => self.tell_hubs(&HubInput::Raised(self.member().clone()), effects),
             Fact::LinkUp(member) => self.tell_hubs(&HubInput::Reachable(member), effects),
-            Fact::LinkDown(_) => {}
+            Fact::Congested(member) => self.tell_hubs(&HubInput::Congested(member), effects),
+            // Where the link is gone, there may be another way.
+            Fact::Drained(member) | Fact::LinkDown(member) => self.tell_hubs(&HubInput::Drained(member), effects),
         }
     }
 

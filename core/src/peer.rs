@@ -30,6 +30,8 @@ pub(crate) struct Peer {
     pub(crate) inb: Inbound,
     /// What is to be acknowledged at the end of this step.
     pub(crate) ack: Option<(u32, u64)>,
+    /// What is sent to it is dropped for now: its stream waits.
+    pub(crate) held: bool,
     hello_at: Time,
     hello_wait: Duration,
 }
@@ -46,6 +48,7 @@ impl Peer {
             out: None,
             inb: Inbound::default(),
             ack: None,
+            held: false,
             hello_at: now + HELLO_MIN,
             hello_wait: HELLO_MIN,
         }
@@ -91,7 +94,8 @@ impl Peer {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let resend = self.out.as_ref().filter(|_| self.is_accepted()).and_then(Outbound::deadline);
+        let speaking = self.is_accepted() && !self.held;
+        let resend = self.out.as_ref().filter(|_| speaking).and_then(Outbound::deadline);
         [resend, self.hello_deadline()].into_iter().flatten().min()
     }
 }

@@ -497,3 +497,53 @@ fn a_child_declared_between_two_complete_views_is_started() {
     world.replies.clear();
     world.assert_converged(60);
 }
+
+/// A child's owner is passed over in a view that this node never saw complete, and is its owner again in the next: whoever
+/// was its owner in between may run it. "The owner, as in the last complete view" would start a second copy.
+#[test]
+fn owner_in_between() {
+    let mut world = World::new(&["n1", "n2"]);
+    let ring = |names: &[&str]| process_hub_core::hashing::Ring::new(names.iter().map(|name| (node(name), 1)));
+    let (two, three) = (ring(&["n1", "n2"]), ring(&["n1", "n2", "n3"]));
+    let owned = |child: &ChildId| {
+        let hash = process_hub_core::hashing::stable_hash(child.as_str().as_bytes());
+        two.owner(hash) == Some(&node("n1")) && three.owner(hash) == Some(&node("n3"))
+    };
+    let child = (0..).map(|at| id(format!("c{at}"))).find(owned).unwrap();
+    let start = |child: &ChildId| {
+        let options = StartOptions { wait: false, ..StartOptions::default() };
+        Request::Start { hub: hub_id(), children: vec![spec(child.as_str())], options }
+    };
+    // n3 joins; n1 does not hear that n2 has installed the view with it, so that the view is never complete at n1.
+    world.cut.insert((node("n2"), node("n1")));
+    world.join("n3", 1, false);
+    world.run_for(500);
+    // n1 hears no more of n3 either, and n3 starts the child.
+    world.cut.insert((node("n3"), node("n1")));
+    world.request("n2", start(&child));
+    assert!(world.live.contains_key(&(child.clone(), node("n3"))));
+    // n3 is to leave. Of all it says only its hello comes through, on another way.
+    world.input("n3", HubInput::Leave);
+    let hub = &world.hubs[&node("n3")];
+    let hello = process_hub_core::message::Hello {
+        config: hub.config().digest(),
+        fields: vec![],
+        phase: hub.phase(),
+        minted: Boot(1),
+        position: None,
+        answer: false,
+        attributes: process_hub_core::message::Attributes::default(),
+    };
+    let from = world.member("n3").unwrap();
+    world.input("n1", HubInput::Message { from, body: HubMessage::Hello(hello) });
+    // n1 owns it again, and a user there starts it, too.
+    assert_eq!(world.hubs[&node("n1")].owner(&child), Some(&node("n1")));
+    world.next += 1;
+    world.input("n1", HubInput::Request { id: RequestId(world.next), request: start(&child) });
+    world.input("n1", HubInput::Tick);
+    assert!(!world.live.contains_key(&(child.clone(), node("n1"))), "two copies in a connected cluster");
+    world.cut.clear();
+    world.run_for(5_000);
+    world.replies.clear();
+    assert_eq!(world.live.keys().collect::<Vec<_>>(), [&(child, node("n1"))]);
+}

@@ -219,20 +219,31 @@ fn a_spec_over_its_limits_is_neither_sent_nor_taken() {
 #[test]
 fn what_does_not_fit_is_refused_before_it_is_sent() {
     let mut out = vec![1, 2, 3];
-    let call = |len| {
-        let payload = vec![0; len].into();
-        Message::Hub {
-            hub: hub(),
-            body: HubMessage::Call { number: 1, id: child("c"), sequence: 1, reply: true, payload },
-        }
-    };
-    assert_eq!(encode(&call(limits::FRAME), &mut out), Err(EncodeError::TooLarge));
+    let swim = |len| Message::Swim(vec![0; len].into());
+    assert_eq!(encode(&swim(limits::FRAME), &mut out), Err(EncodeError::TooLarge));
     assert_eq!(out, [1, 2, 3], "nothing stays of it");
-    let overhead = encoded(&call(limits::FRAME / 2)).len() - limits::FRAME / 2;
-    let largest = encoded(&call(limits::FRAME - overhead));
+    let overhead = encoded(&swim(limits::FRAME / 2)).len() - limits::FRAME / 2;
+    let largest = encoded(&swim(limits::FRAME - overhead));
     assert_eq!(largest.len(), limits::FRAME);
     assert!(decode(&largest).is_ok());
-    assert_eq!(encode(&call(limits::FRAME - overhead + 1), &mut out), Err(EncodeError::TooLarge));
+    assert_eq!(encode(&swim(limits::FRAME - overhead + 1), &mut out), Err(EncodeError::TooLarge));
+}
+
+#[test]
+fn what_a_child_is_told_and_answers_has_a_bound_of_its_own() {
+    let told = |len| {
+        let payload = vec![0; len].into();
+        let body = HubMessage::Call { number: 1, id: child("c"), sequence: 1, reply: true, payload };
+        Message::Hub { hub: hub(), body }
+    };
+    let answered = |len| {
+        let body = HubMessage::CallReply { number: 1, reply: Ok(vec![0; len].into()) };
+        Message::Hub { hub: hub(), body }
+    };
+    assert!(decode(&encoded(&told(limits::PAYLOAD))).is_ok());
+    assert!(matches!(encode(&told(limits::PAYLOAD + 1), &mut Vec::new()), Err(EncodeError::Unsupported(_))));
+    assert!(decode(&encoded(&answered(limits::PAYLOAD))).is_ok());
+    assert!(matches!(decode(&encoded(&answered(limits::PAYLOAD + 1))), Err(DecodeError::Malformed(_))));
 }
 
 /// The library's own limit counts a small number as eight bytes, so that one of a frame's size would refuse this.

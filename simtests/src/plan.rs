@@ -10,7 +10,7 @@ use crate::oracles::truth::Bounds;
 use crate::sim::child::ChildFaults;
 use crate::sim::host::Clock;
 use crate::sim::random::{Purpose, Random};
-use crate::sim::world::{NetFaults, WorldConfig, address, node_name};
+use crate::sim::world::{NetFaults, WorldConfig, address, alias, node_name};
 use crate::strategies::{self, Frame, Names, Wanted};
 
 /// What to simulate. Whatever is not given is drawn from the seed.
@@ -170,6 +170,7 @@ impl Plan {
         if !calm {
             plan.draw_faults(&mut random);
         }
+        plan.draw_aliases(&mut random);
         plan
     }
 
@@ -194,6 +195,16 @@ impl Plan {
         self.child_faults.call_fails = rate(100_000);
         self.lower_boots = rate(500_000);
         self.aim = rate(20_000);
+    }
+
+    /// In some seeds nodes look for others where those do not say that they listen.
+    fn draw_aliases(&mut self, random: &mut Random) {
+        let share = if random.chance(300_000) { 500_000 } else { 0 };
+        for addr in self.world.nodes.iter_mut().flat_map(|config| &mut config.join) {
+            if random.chance(share) {
+                *addr = alias(addr).into();
+            }
+        }
     }
 
     /// All of it in one line, for the reader of a failing seed.

@@ -2,7 +2,7 @@
 
 use super::Step;
 use crate::hub::Hub;
-use crate::id::Member;
+use crate::id::{Member, NodeId};
 use crate::peer::Peer;
 use crate::registry::HostIx;
 use crate::request::CallError;
@@ -93,9 +93,32 @@ impl Hub {
     pub(super) fn reachable(&mut self, step: &mut Step<'_>, member: &Member) {
         let Some(peer) = self.peers.get(&member.node).filter(|peer| peer.member == *member) else { return };
         if peer.is_accepted() {
+            self.release(&member.node);
             self.resend(step, &member.node);
         } else {
             self.say_hello(step, &member.node, true);
+        }
+    }
+
+    /// What is sent to a member is dropped for now.
+    pub(super) fn congested(&mut self, member: &Member) {
+        if let Some(peer) = self.peers.get_mut(&member.node).filter(|peer| peer.member == *member) {
+            peer.held = true;
+        }
+    }
+
+    /// What is sent to a member arrives again: what was held back goes to it by and by.
+    pub(super) fn drained(&mut self, step: &mut Step<'_>, member: &Member) {
+        let held = self.peers.get(&member.node).is_some_and(|peer| peer.member == *member && peer.held);
+        if held {
+            self.release(&member.node);
+            self.retry(step, &member.node);
+        }
+    }
+
+    fn release(&mut self, node: &NodeId) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.held = false;
         }
     }
 

@@ -62,6 +62,8 @@ impl Hub {
             },
             HubInput::Child { sequence, event } => self.child(step, sequence, event),
             HubInput::Leave => self.leave(step),
+            HubInput::Congested(member) => self.congested(&member),
+            HubInput::Drained(member) => self.drained(step, &member),
         }
         self.finish(step, tick);
     }

@@ -62,6 +62,9 @@ impl Hub {
         let Some(peer) = self.peers.get_mut(node) else { return };
         let Some(out) = peer.out.as_mut() else { return };
         let Some(number) = out.push(batch, bytes, op, step.now) else { return };
+        if peer.held {
+            return;
+        }
         let (to, epoch) = (peer.member.clone(), out.epoch());
         self.send(step, &to, HubMessage::Batch { epoch, number, batch: batch.clone() });
     }
@@ -198,7 +201,7 @@ impl Hub {
     }
 
     fn repeat(&self, step: &mut Step<'_>, node: &NodeId, batches: Vec<(u64, Arc<Batch>)>) {
-        let Some(peer) = self.peers.get(node) else { return };
+        let Some(peer) = self.peers.get(node).filter(|peer| !peer.held) else { return };
         let Some(epoch) = peer.out.as_ref().map(Outbound::epoch) else { return };
         for (number, batch) in batches {
             self.send(step, &peer.member, HubMessage::Batch { epoch, number, batch });
@@ -207,8 +210,14 @@ impl Hub {
 
     /// A member has not acknowledged anything for a while.
     pub(super) fn expire_stream(&mut self, step: &mut Step<'_>, node: &NodeId) {
-        let due = |out: &&mut Outbound| out.deadline().is_some_and(|deadline| deadline <= step.now);
-        let Some(out) = self.peers.get_mut(node).and_then(|peer| peer.out.as_mut()).filter(due) else { return };
+        if self.peers.get(node).and_then(Peer::deadline).is_some_and(|deadline| deadline <= step.now) {
+            self.retry(step, node);
+        }
+    }
+
+    /// Sends again the oldest of what a member has not acknowledged, or begins anew where that cannot help any more.
+    pub(super) fn retry(&mut self, step: &mut Step<'_>, node: &NodeId) {
+        let Some(out) = self.peers.get_mut(node).and_then(|peer| peer.out.as_mut()) else { return };
         if out.is_stuck() {
             return self.begin_epoch(step, node, 0);
         }

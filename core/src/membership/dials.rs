@@ -1,6 +1,7 @@
 //! Which addresses are dialled, and when: at most one dial at a time each, and ever more slowly where none succeeds.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use rand::{RngExt, SeedableRng};
@@ -9,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Due;
 use super::queue::{Queue, Ticket};
 use crate::config::MembershipConfig;
-use crate::id::Addr;
+use crate::id::{Addr, NodeId};
 use crate::time::Time;
 
 /// A dial that was not answered for so long never will be.
@@ -24,6 +25,8 @@ struct Dial {
     in_flight: bool,
     failures: u32,
     ticket: Option<Ticket>,
+    /// Who answered there last, where it listens under another address.
+    answered: Option<NodeId>,
 }
 
 #[derive(Debug)]
@@ -128,6 +131,24 @@ impl Dials {
                 queue.cancel(ticket);
             }
         }
+    }
+
+    /// A member answered there that says it listens elsewhere.
+    pub(super) fn answered(&mut self, addr: &Addr, node: &NodeId) {
+        if let Some(dial) = self.dials.get_mut(addr) {
+            dial.answered = Some(node.clone());
+        }
+    }
+
+    /// Who answered there last, if it says that it listens elsewhere.
+    pub(super) fn who_answered(&self, addr: &Addr) -> Option<&NodeId> {
+        self.dials.get(addr)?.answered.as_ref()
+    }
+
+    /// Where `node` answered, besides where it says that it listens.
+    pub(super) fn aliases_of(&self, node: &NodeId) -> Vec<Addr> {
+        let aliases = self.dials.iter().filter(|(_, dial)| dial.answered.as_ref() == Some(node));
+        aliases.map(|(addr, _)| addr.clone()).collect()
     }
 
     /// The link to whoever listens there closed after `life`: at once again, unless it did not last.

@@ -29,14 +29,15 @@ impl Membership {
             return;
         }
         match event {
-            LinkEvent::Up { member, addr, known } => self.linked(member, addr, known, facts),
+            LinkEvent::Up { member, addr, dialled, known } => self.linked(member, addr, dialled, known, facts),
             LinkEvent::Down { member } => {
                 if self.names.has_link(&member) {
                     self.unlink(&member.node, facts);
                 }
             }
-            LinkEvent::Failed { addr, reason } => self.dial_failed(&addr, reason, facts),
-            LinkEvent::Congested { .. } | LinkEvent::Drained { .. } => {}
+            LinkEvent::Failed { addr, reason, node } => self.dial_failed(&addr, reason, node, facts),
+            LinkEvent::Congested { member } => facts.push(Fact::Congested(member)),
+            LinkEvent::Drained { member } => facts.push(Fact::Drained(member)),
         }
         self.settle(facts);
         self.report_change(facts);
@@ -51,7 +52,14 @@ impl Membership {
         }
     }
 
-    fn linked(&mut self, member: Member, addr: Addr, known: Option<Boot>, facts: &mut Vec<Fact>) {
+    fn linked(
+        &mut self,
+        member: Member,
+        addr: Addr,
+        dialled: Option<Addr>,
+        known: Option<Boot>,
+        facts: &mut Vec<Fact>,
+    ) {
         let id = Id::new(&member, &addr);
         if let Some(reason) = self.unwelcome(&id) {
             facts.push(Fact::Hangup { member, reason: SmolStr::new_static(reason) });
@@ -59,6 +67,10 @@ impl Membership {
         }
         self.drop_link(&member.node, facts);
         self.dials.linked(&addr, &mut self.queue);
+        if let Some(alias) = dialled.filter(|dialled| *dialled != addr) {
+            self.dials.linked(&alias, &mut self.queue);
+            self.dials.answered(&alias, &member.node);
+        }
         if self.names.get(&member.node).is_some_and(|name| name.id.boot > member.boot) {
             // Its hello told it of the later life: it comes back with a higher boot.
             let reason = SmolStr::new_static("a later life of this name is known");
@@ -172,6 +184,9 @@ impl Membership {
         let Some((addr, life)) = self.drop_link(node, facts) else { return };
         if self.names.get(node).is_some_and(|name| !name.id.has_left()) {
             self.dials.unlinked(&addr, life, self.now, &mut self.queue);
+            for alias in self.dials.aliases_of(node) {
+                self.dials.later(&alias, self.now, &mut self.queue);
+            }
         }
         if self.names.linked().next().is_none() {
             self.dials.hurry_seeds(self.now, &mut self.queue);
@@ -210,10 +225,12 @@ impl Membership {
             }
             linked |= name.link.is_some();
         }
+        linked |=
+            self.dials.who_answered(addr).and_then(|node| self.names.get(node)).is_some_and(|name| name.link.is_some());
         !linked && self.dials.is_seed(addr)
     }
 
-    fn dial_failed(&mut self, addr: &Addr, reason: DialFailure, facts: &mut Vec<Fact>) {
+    fn dial_failed(&mut self, addr: &Addr, reason: DialFailure, node: Option<NodeId>, facts: &mut Vec<Fact>) {
         let here = self.names.iter().filter(|(_, name)| name.id.addr == *addr && name.link.is_none());
         let here: Vec<NodeId> = here.map(|(node, _)| node.clone()).collect();
         match reason {
@@ -223,6 +240,9 @@ impl Membership {
             DialFailure::Rejected | DialFailure::Duplicate => {}
         }
         let alias = reason == DialFailure::Duplicate && here.is_empty();
+        if let Some(node) = node.filter(|_| alias) {
+            self.dials.answered(addr, &node);
+        }
         self.dials.failed(addr, alias.then_some(ALIAS), self.now, &mut self.queue);
     }
 

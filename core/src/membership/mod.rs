@@ -58,6 +58,10 @@ pub(crate) enum Fact {
     LinkUp(Member),
     /// The link to a member is closed; what was sent on it last may be lost.
     LinkDown(Member),
+    /// What is sent on the link to a member is dropped for now.
+    Congested(Member),
+    /// It is not dropped any more.
+    Drained(Member),
     /// What [`Membership::members`] answers has changed.
     Changed,
 }

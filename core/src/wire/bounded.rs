@@ -80,34 +80,50 @@ pub(crate) mod boxed {
 
 /// At most [`limits::FRAME`] bytes.
 pub(crate) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
-    struct Raw;
-
-    impl<'de> Visitor<'de> for Raw {
-        type Value = Bytes;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("at most one frame of bytes")
-        }
-
-        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-            if bytes.len() > limits::FRAME {
-                return Err(Error::invalid_length(bytes.len(), &self));
-            }
-            Ok(Bytes::copy_from_slice(bytes))
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, bytes: A) -> Result<Bytes, A::Error> {
-            List::<u8, { limits::FRAME }>(PhantomData).visit_seq(bytes).map(Bytes::from)
-        }
-    }
-
-    from.deserialize_bytes(Raw)
+    from.deserialize_bytes(Raw::<{ limits::FRAME }>)
 }
 
-/// A reply whose bytes are bounded.
+/// At most [`limits::PAYLOAD`] bytes, in both directions: a message to a child.
+pub(crate) mod payload {
+    use super::{Bytes, Deserializer, Raw, Serialize, Serializer, limits};
+
+    pub(crate) fn serialize<S: Serializer>(payload: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        if payload.len() > limits::PAYLOAD {
+            return Err(serde::ser::Error::custom("a payload is larger than a message may hold"));
+        }
+        payload.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        from.deserialize_bytes(Raw::<{ limits::PAYLOAD }>)
+    }
+}
+
+struct Raw<const MAX: usize>;
+
+impl<'de, const MAX: usize> Visitor<'de> for Raw<MAX> {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {MAX} bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        if bytes.len() > MAX {
+            return Err(Error::invalid_length(bytes.len(), &self));
+        }
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, bytes: A) -> Result<Bytes, A::Error> {
+        List::<u8, MAX>(PhantomData).visit_seq(bytes).map(Bytes::from)
+    }
+}
+
+/// A reply whose bytes are bounded as those of a message are (its sender has seen to that).
 pub(crate) fn reply<'de, D: Deserializer<'de>>(from: D) -> Result<Result<Bytes, CallError>, D::Error> {
     #[derive(serde::Deserialize)]
-    struct Answer(#[serde(deserialize_with = "bytes")] Bytes);
+    struct Answer(#[serde(deserialize_with = "payload::deserialize")] Bytes);
 
     let reply = Result::<Answer, CallError>::deserialize(from)?;
     Ok(reply.map(|Answer(bytes)| bytes))

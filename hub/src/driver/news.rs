@@ -31,7 +31,7 @@ impl Driver {
                 }
             }
             News::Failed { addr, reason } => {
-                self.handle(now, Input::Link(LinkEvent::Failed { addr, reason }));
+                self.handle(now, Input::Link(LinkEvent::Failed { addr, reason, node: None }));
             }
             News::NotListening => tracing::error!("no more links are accepted"),
         }
@@ -43,8 +43,8 @@ impl Driver {
         if !kept || keep.send(true).is_err() {
             self.links.lost(link, &member);
             if let Some(addr) = dialled {
-                let reason = DialFailure::Duplicate;
-                self.handle(now, Input::Link(LinkEvent::Failed { addr, reason }));
+                let (reason, node) = (DialFailure::Duplicate, Some(member.node));
+                self.handle(now, Input::Link(LinkEvent::Failed { addr, reason, node }));
             }
             return;
         }
@@ -52,7 +52,7 @@ impl Driver {
         tracing::info!(peer = %member, %addr, opened_by_us = dialled.is_some(), "link up");
         // The first frame tells the other end that the link was kept.
         self.links.send(&member, Lane::Probe, Message::Keepalive);
-        self.handle(now, Input::Link(LinkEvent::Up { member, addr, known }));
+        self.handle(now, Input::Link(LinkEvent::Up { member, addr, dialled, known }));
     }
 
     /// Takes note of a link that is no more; the core hears of it after the present step.

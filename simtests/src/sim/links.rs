@@ -1,12 +1,12 @@
 //! Connections: opened by dialling, carrying frames in order, and ending with the loss of whatever was last.
 
-use process_hub_core::id::Member;
+use process_hub_core::id::{Addr, Member};
 use process_hub_core::{DialFailure, Input, Lane, LinkEvent, Message};
 
 use super::event::{Event, HostId};
 use super::host::Arrival;
 use super::net::{Dial, End, Frame, lane_index};
-use super::world::{World, address};
+use super::world::{World, address, alias, node_name};
 
 /// How long a refused opening waits before it is tried again beneath the driver, in microseconds.
 const RETRANSMIT: u64 = 200_000;
@@ -100,9 +100,9 @@ impl World {
     pub(crate) fn dial(&mut self, host: HostId, life: u32, addr: &str) {
         let Some(node) = self.hosts[host].life.as_ref() else { return };
         let member = node.node.member().clone();
-        let to = (0..self.hosts.len()).find(|other| address(*other) == addr);
+        let to = (0..self.hosts.len()).find(|other| address(*other) == addr || alias(&address(*other)) == addr);
         let dial = u32::try_from(self.net.dials.len()).unwrap_or(u32::MAX);
-        self.net.dials.push(Dial { from: host, life, to, member, done: false });
+        self.net.dials.push(Dial { from: host, life, to, addr: addr.into(), member, done: false });
         match to {
             Some(to) if to == host => self.defer(host, Arrival::DialFailed { dial, reason: DialFailure::Myself }),
             Some(to) => {
@@ -147,11 +147,10 @@ impl World {
         if std::mem::replace(&mut this.done, true) || !current {
             return;
         }
-        let addr = match this.to {
-            Some(to) => address(to),
-            None => "nowhere:1".to_owned(),
-        };
-        self.step(host, Input::Link(LinkEvent::Failed { addr: addr.into(), reason }));
+        // Who keeps an older link has told who it is.
+        let answered = this.to.filter(|_| reason == DialFailure::Duplicate);
+        let (addr, node) = (this.addr.clone(), answered.map(node_name));
+        self.step(host, Input::Link(LinkEvent::Failed { addr, reason, node }));
     }
 
     pub(crate) fn abandon_dials(&mut self, host: HostId) {
@@ -182,7 +181,7 @@ impl World {
         let responder = End { host, life: number, member: own, known: known_here, open: true };
         let link = self.net.add_link([dialler, responder]);
         self.enqueue(link, 1, Lane::Bulk, Frame::Accept(dial));
-        self.install(host, from, link, member, known_here);
+        self.install(host, from, link, member, known_here, None);
     }
 
     /// Whether the driver of `host` keeps the link that it holds to `peer` rather than a new one to `member`.
@@ -205,18 +204,20 @@ impl World {
         let (known, preferred) = (this.ends[0].known, this.is_preferred());
         let state = &mut self.net.dials[dial as usize];
         let current = self.hosts[host].life.as_ref().is_some_and(|life| life.number == state.life);
+        let addr = state.addr.clone();
         if std::mem::replace(&mut state.done, true) || !current {
             return self.close_end(link, host, false);
         }
         if self.keeps_older(host, peer, &member, preferred) {
             self.close_end(link, host, false);
-            let failed = LinkEvent::Failed { addr: address(peer).into(), reason: DialFailure::Duplicate };
+            self.count("dial_duplicate");
+            let failed = LinkEvent::Failed { addr, reason: DialFailure::Duplicate, node: Some(member.node) };
             return self.step(host, Input::Link(failed));
         }
         if let Some(this) = self.net.links.get_mut(&link) {
             this.ends[0].open = true;
         }
-        self.install(host, peer, link, member, known);
+        self.install(host, peer, link, member, known, Some(addr));
     }
 
     /// A driver holds a new link, in place of any older one to the same name.
@@ -227,6 +228,7 @@ impl World {
         link: u32,
         member: Member,
         known: Option<process_hub_core::id::Boot>,
+        dialled: Option<Addr>,
     ) {
         if let Some(old) = self.net.slot(host, peer) {
             self.count("link_replaced");
@@ -234,7 +236,7 @@ impl World {
         }
         self.net.set_slot(host, peer, Some(link));
         let addr = self.hosts[peer].config.advertise.clone();
-        self.step(host, Input::Link(LinkEvent::Up { member, addr, known }));
+        self.step(host, Input::Link(LinkEvent::Up { member, addr, dialled, known }));
     }
 
     pub(crate) fn hangup(&mut self, host: HostId, member: &Member) {

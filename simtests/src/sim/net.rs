@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use process_hub_core::id::{Boot, Member};
+use process_hub_core::id::{Addr, Boot, Member};
 use process_hub_core::{Lane, Message};
 
 use super::event::HostId;
@@ -61,6 +61,8 @@ pub(crate) struct Dial {
     pub(crate) from: HostId,
     pub(crate) life: u32,
     pub(crate) to: Option<HostId>,
+    /// What was dialled: it may be another name for where `to` says that it listens.
+    pub(crate) addr: Addr,
     pub(crate) member: Member,
     pub(crate) done: bool,
 }

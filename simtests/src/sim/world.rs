@@ -99,6 +99,11 @@ pub(crate) fn address(host: HostId) -> String {
     format!("n{}:1", host + 1)
 }
 
+/// Another name for an address: whoever is reached there says that it listens elsewhere.
+pub(crate) fn alias(address: &str) -> String {
+    format!("alias-of-{address}")
+}
+
 impl World {
     pub(crate) fn new(config: WorldConfig, watch: Watch) -> Self {
         let seed = config.seed;

@@ -509,7 +509,7 @@ impl Cluster {
         let life = self.machines[from].membership.me().boot;
         let Some(reason) = failure else { return self.establish(from, to) };
         let wait = if reason == DialFailure::Unreachable { NEVER_ANSWERED } else { self.latency() };
-        let event = LinkEvent::Failed { addr, reason };
+        let event = LinkEvent::Failed { addr, reason, node: None };
         self.push(self.now + wait, Event::Link { at: from, life, conn: None, event });
     }
 
@@ -536,7 +536,8 @@ impl Cluster {
         link.last = [later; 2];
         for (at, peer, when, side) in [(to, from, self.now, 1), (from, to, later, 0)] {
             let member = Member { node: name(peer), boot: boots[1 - side] };
-            let event = LinkEvent::Up { member, addr: addr(peer), known: known[1 - side] };
+            let dialled = (at == from).then(|| addr(peer));
+            let event = LinkEvent::Up { member, addr: addr(peer), dialled, known: known[1 - side] };
             self.push(when, Event::Link { at, life: boots[side], conn: Some(conn), event });
         }
     }

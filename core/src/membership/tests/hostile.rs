@@ -27,7 +27,7 @@ fn linked() -> (Membership, Member) {
 }
 
 fn up(member: &Member) -> LinkEvent {
-    LinkEvent::Up { member: member.clone(), addr: Addr::new("host1:7400"), known: None }
+    LinkEvent::Up { member: member.clone(), addr: Addr::new("host1:7400"), dialled: None, known: None }
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn dials(join: &[&str], answer: impl Fn(&str) -> Option<DialFailure>) -> Vec<(Ti
             let Fact::Dial { addr } = fact else { continue };
             dialled.push((now, addr.clone()));
             if let Some(reason) = answer(&addr) {
-                membership.link(now, LinkEvent::Failed { addr, reason }, &mut facts);
+                membership.link(now, LinkEvent::Failed { addr, reason, node: None }, &mut facts);
             }
         }
     }
@@ -127,6 +127,48 @@ fn seeds_are_dialled_for_ever_at_a_bounded_rate() {
 }
 
 #[test]
+fn another_name_for_a_linked_member_is_not_dialled_until_it_is_lost() {
+    for by_dialling in [true, false] {
+        let mut config = NodeConfig::new(name(0), "host0:7400");
+        config.join.push(Addr::new("alias:1"));
+        let mut membership = Membership::new(&config, Boot(1), 1);
+        let member = Member { node: name(1), boot: Boot(5) };
+        let mut facts = Vec::new();
+        let mut dialled = Vec::new();
+        let mut lost = false;
+        while let Some(now) = membership.next_timeout().filter(|now| *now < Time::from_millis(300_000)) {
+            if now >= Time::from_millis(200_000) && !core::mem::replace(&mut lost, true) {
+                let before = dialled.iter().filter(|addr| **addr == Addr::new("alias:1")).count();
+                assert!(before <= 2, "{before} dials of another name for a member with a link");
+                membership.link(now, LinkEvent::Down { member: member.clone() }, &mut facts);
+                dialled.clear();
+            }
+            membership.heard(now, &member);
+            membership.tick(now, &mut facts);
+            for fact in core::mem::take(&mut facts) {
+                let Fact::Dial { addr } = fact else { continue };
+                dialled.push(addr.clone());
+                let alias = Some(addr.clone()).filter(|_| by_dialling);
+                let up = LinkEvent::Up {
+                    member: member.clone(),
+                    addr: Addr::new("host1:7400"),
+                    dialled: alias,
+                    known: None,
+                };
+                if dialled.len() == 1 && !lost {
+                    membership.link(now, up, &mut facts);
+                }
+                if !by_dialling || lost {
+                    let (reason, node) = (DialFailure::Duplicate, Some(name(1)).filter(|_| !lost));
+                    membership.link(now, LinkEvent::Failed { addr, reason, node }, &mut facts);
+                }
+            }
+        }
+        assert!(dialled.contains(&Addr::new("alias:1")), "it is the way back to a member that is lost");
+    }
+}
+
+#[test]
 fn invented_names_stay_within_bounds_and_give_way() {
     let (mut membership, from) = linked();
     let mut facts = Vec::new();
@@ -138,7 +180,7 @@ fn invented_names_stay_within_bounds_and_give_way() {
     }
     assert_eq!(membership.members().len(), limits::MEMBERS);
     let real = Member { node: name(7), boot: Boot(1) };
-    let up = LinkEvent::Up { member: real.clone(), addr: Addr::new("host7:7400"), known: None };
+    let up = LinkEvent::Up { member: real.clone(), addr: Addr::new("host7:7400"), dialled: None, known: None };
     membership.link(Time::from_millis(6_000), up, &mut facts);
     assert!(membership.is_up(&real));
     assert_eq!(membership.members().len(), limits::MEMBERS);
