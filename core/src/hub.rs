@@ -96,6 +96,8 @@ pub struct Hub {
     /// The highest epoch of a stream of this node's.
     pub(crate) epoch: u32,
     pub(crate) sync_at: Time,
+    /// The place of this node's last batch of changes, which under gossip is the same for all members.
+    pub(crate) log: u64,
     /// How often changes were told lately.
     pub(crate) pace: Pace,
     /// Members to whom something is to be acknowledged at the end of this step.
@@ -167,6 +169,7 @@ impl Hub {
             op: 0,
             epoch: 0,
             sync_at,
+            log: 0,
             pace: Pace::default(),
             acks: Vec::new(),
             listing: BTreeSet::new(),

@@ -9,6 +9,7 @@ mod calls;
 pub mod config;
 mod coordinator;
 pub mod effect;
+mod gossip;
 pub mod hashing;
 pub mod hook;
 mod hub;

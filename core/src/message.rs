@@ -193,6 +193,18 @@ pub enum HubMessage {
         #[serde(deserialize_with = "bounded::reply")]
         reply: Result<Bytes, CallError>,
     },
+    /// One batch of `origin`'s stream, as it reaches members that are told by others.
+    Rumor {
+        /// Whose changes. Only its own rows are in them.
+        origin: Member,
+        /// The view that `told` is by.
+        view: u64,
+        /// One bit a member of that view, by name: it was told, or is being told.
+        #[serde(deserialize_with = "bounded::bytes")]
+        told: Bytes,
+        /// The changes, with their place among the origin's.
+        batch: Arc<Batch>,
+    },
 }
 
 /// What a member says first about a hub.
@@ -393,4 +405,7 @@ pub struct Batch {
     pub assigns: Vec<WireAssign>,
     /// What the sender says of itself, where that has changed.
     pub attributes: Option<Attributes>,
+    /// Under gossip, its place among the sender's changes, from 1, without gaps, the same for all members; in a listing's
+    /// last part, the place up to which changes came before it. Else 0.
+    pub log: u64,
 }

@@ -1,13 +1,13 @@
 //! The numbered stream of changes from one member to another within a hub: in order, without gaps, resumed where a
 //! link broke off, begun anew (an *epoch*) where it cannot be.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::config::limits;
-use crate::message::Batch;
+use crate::message::{Batch, Snapshot};
 use crate::registry::HostIx;
 use crate::time::Time;
 
@@ -21,6 +21,12 @@ const DOUBLINGS: u32 = 3;
 /// be slow than to lack something. (A link that was lost and is back is another matter: then all is repeated.)
 const PROBES: usize = 4;
 
+/// How long others may take to pass a batch on before the peer is told directly.
+const PASSED_ON: Duration = Duration::from_millis(100);
+
+/// Batches that are kept while something before them is missing.
+const HELD: usize = 16;
+
 /// What is repeated on each acknowledgement that answers a repetition: then the peer did lack something, and has dropped
 /// what came behind it.
 const BURST: usize = 16;
@@ -31,6 +37,8 @@ struct Sent {
     batch: Arc<Batch>,
     bytes: usize,
     op: u64,
+    /// Whether it was sent to the peer, or is left to others to be passed on.
+    told: bool,
 }
 
 /// The sending end.
@@ -87,6 +95,11 @@ impl Outbound {
         if self.lagging || self.is_full() { None } else { self.listed }
     }
 
+    /// Whether the opening listing is complete.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed.is_none()
+    }
+
     pub(crate) fn listed_to(&mut self, sequence: Option<u64>) {
         self.listed = sequence;
     }
@@ -94,6 +107,15 @@ impl Outbound {
     /// Takes a batch that makes the peer hold everything up to operation `op`, and gives its number; `None` if the
     /// peer lags too far behind to be sent anything.
     pub(crate) fn push(&mut self, batch: &Arc<Batch>, bytes: usize, op: u64, now: Time) -> Option<u64> {
+        let number = self.push_untold(batch, bytes, op, now)?;
+        if let Some(sent) = self.unacked.back_mut() {
+            sent.told = true;
+        }
+        Some(number)
+    }
+
+    /// The same for a batch that others pass on to the peer: it is sent to it only if that takes too long.
+    pub(crate) fn push_untold(&mut self, batch: &Arc<Batch>, bytes: usize, op: u64, now: Time) -> Option<u64> {
         if self.lagging {
             return None;
         }
@@ -109,7 +131,7 @@ impl Outbound {
         let number = self.next;
         self.next += 1;
         self.bytes += bytes;
-        self.unacked.push_back(Sent { number, batch: batch.clone(), bytes, op });
+        self.unacked.push_back(Sent { number, batch: batch.clone(), bytes, op, told: false });
         Some(number)
     }
 
@@ -149,11 +171,16 @@ impl Outbound {
         self.oldest(usize::MAX)
     }
 
+    fn next_is_untold(&self) -> bool {
+        self.unacked.front().is_some_and(|sent| !sent.told)
+    }
+
     /// The oldest of what was not acknowledged: nothing was for a while.
     pub(crate) fn retry(&mut self, now: Time) -> Vec<(u64, Arc<Batch>)> {
         self.progress = now;
-        self.tries += 1;
-        let repeated = self.oldest(PROBES);
+        let most = if self.next_is_untold() { BURST } else { PROBES };
+        self.tries += u32::from(most == PROBES);
+        let repeated = self.oldest(most);
         self.repeated = repeated.last().map(|(number, _)| (*number, self.next));
         repeated
     }
@@ -170,8 +197,12 @@ impl Outbound {
         batches
     }
 
-    fn oldest(&self, most: usize) -> Vec<(u64, Arc<Batch>)> {
-        self.unacked.iter().take(most).map(|sent| (sent.number, sent.batch.clone())).collect()
+    fn oldest(&mut self, most: usize) -> Vec<(u64, Arc<Batch>)> {
+        let told = |sent: &mut Sent| {
+            sent.told = true;
+            (sent.number, sent.batch.clone())
+        };
+        self.unacked.iter_mut().take(most).map(told).collect()
     }
 
     /// Whether the peer is silent although a good deal waits to be acknowledged: waiting for it holds all others up.
@@ -181,7 +212,7 @@ impl Outbound {
 
     /// When to send again, or to begin anew.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let wait = RETRANSMIT * (1 << self.tries.min(DOUBLINGS));
+        let wait = if self.next_is_untold() { PASSED_ON } else { RETRANSMIT * (1 << self.tries.min(DOUBLINGS)) };
         (self.lagging || !self.unacked.is_empty()).then(|| self.progress + wait)
     }
 
@@ -220,6 +251,10 @@ pub(crate) struct Inbound {
     /// The view that the peer said it has installed, in this epoch.
     pub(crate) installed: Option<u64>,
     asked: Option<Time>,
+    /// What to add to a batch's place among the peer's changes for its place in this stream, once that is known.
+    offset: Option<u64>,
+    /// Batches that came while something before them was missing.
+    held: BTreeMap<u64, Arc<Batch>>,
 }
 
 impl Inbound {
@@ -243,11 +278,40 @@ impl Inbound {
         self.epoch = Some(epoch);
         self.expected = 0;
         self.installed = None;
+        self.offset = None;
+        self.held.clear();
         self.staged.replace(staged)
     }
 
-    pub(crate) fn applied(&mut self) {
+    /// A batch is applied: it was the one that was expected.
+    pub(crate) fn applied(&mut self, batch: &Batch) {
+        if batch.snapshot == Snapshot::Last {
+            self.offset = Some(self.expected.wrapping_sub(batch.log));
+        }
         self.expected += 1;
+    }
+
+    /// The epoch and the place in it of a change, by its place among all changes of the peer.
+    pub(crate) fn place_of(&self, log: u64) -> Option<(u32, u64)> {
+        Some((self.epoch?, log.wrapping_add(self.offset?)))
+    }
+
+    /// Keeps a batch of this epoch until what is before it has come, if there is room.
+    pub(crate) fn hold(&mut self, epoch: u32, number: u64, batch: &Arc<Batch>) {
+        if self.epoch == Some(epoch) && number - self.expected.min(number) <= HELD as u64 {
+            self.held.insert(number, batch.clone());
+        }
+    }
+
+    pub(crate) fn is_held(&self, number: u64) -> bool {
+        self.held.contains_key(&number)
+    }
+
+    /// Takes the batch that is expected now, if it came before.
+    pub(crate) fn next_held(&mut self) -> Option<(u64, Arc<Batch>)> {
+        self.held = self.held.split_off(&self.expected);
+        let batch = self.held.remove(&self.expected)?;
+        Some((self.expected, batch))
     }
 
     /// The listing is complete: its rows take the place of the older ones, which are returned.

@@ -57,13 +57,23 @@ const AXES: [Axis; 5] = [
         choices: &[Choice { name: "cold-swap", weight: 1, set: |hub, _, _| hub.migration = Migration::cold_swap() }],
     },
     Axis {
-        choices: &[Choice {
-            name: "pubsub",
-            weight: 1,
-            set: |hub, _, frame| {
-                hub.synchronization = Synchronization::PubSub { sync_interval: frame.sync_interval };
+        choices: &[
+            Choice {
+                name: "pubsub",
+                weight: 2,
+                set: |hub, _, frame| {
+                    hub.synchronization = Synchronization::PubSub { sync_interval: frame.sync_interval };
+                },
             },
-        }],
+            Choice {
+                name: "gossip",
+                weight: 1,
+                set: |hub, random, frame| {
+                    let recipients = u32::try_from(random.between(1, 3)).unwrap_or(1);
+                    hub.synchronization = Synchronization::Gossip { sync_interval: frame.sync_interval, recipients };
+                },
+            },
+        ],
     },
     Axis {
         choices: &[Choice { name: "divergence", weight: 1, set: |hub, _, _| hub.partition = Partition::Divergence }],

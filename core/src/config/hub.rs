@@ -119,9 +119,6 @@ impl HubConfig {
         if !matches!(self.migration, Migration::ColdSwap { handover: false, .. }) {
             return Err(ConfigError::new("migration", format!("{:?}", self.migration), problem));
         }
-        if !matches!(self.synchronization, Synchronization::PubSub { .. }) {
-            return Err(ConfigError::new("synchronization", format!("{:?}", self.synchronization), problem));
-        }
         if self.partition != Partition::Divergence {
             return Err(ConfigError::new("partition", format!("{:?}", self.partition), problem));
         }

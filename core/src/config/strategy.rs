@@ -232,14 +232,13 @@ pub enum Synchronization {
         /// How often. Default 15 s.
         sync_interval: Duration,
     },
-    /// A change goes to some members, who pass it on; every interval, whatever was missed is repaired.
+    /// A change goes to some members, who pass it on; every interval, each member compares with some others and repairs
+    /// what it has missed. (A comparison is between two members, so there is no round that only one may begin.)
     Gossip {
         /// How often. Default 15 s.
         sync_interval: Duration,
         /// How many members each member tells of a change. Default 3.
         recipients: u32,
-        /// Whether only one member, the first by name, begins the repair of an interval. Default true.
-        restricted_init: bool,
     },
 }
 
@@ -250,6 +249,21 @@ impl Default for Synchronization {
 }
 
 impl Synchronization {
+    /// Gossip with the options of the reference at their defaults.
+    #[must_use]
+    pub const fn gossip() -> Self {
+        Synchronization::Gossip { sync_interval: Duration::from_secs(15), recipients: 3 }
+    }
+
+    /// To how many members a change is told; `None` is all.
+    #[must_use]
+    pub fn recipients(&self) -> Option<usize> {
+        match self {
+            Synchronization::PubSub { .. } => None,
+            Synchronization::Gossip { recipients, .. } => Some(*recipients as usize),
+        }
+    }
+
     /// How often whatever was missed is repaired.
     #[must_use]
     pub fn sync_interval(&self) -> Duration {

@@ -7,6 +7,7 @@ mod apply;
 mod assign;
 mod call;
 mod child;
+mod gossip;
 mod hello;
 mod leave;
 mod member;
@@ -131,6 +132,9 @@ impl Hub {
                 self.call_arrived(step, &from, number, &id, sequence, reply, payload);
             }
             HubMessage::CallReply { number, reply } => self.call_answered(step, &from, number, reply),
+            HubMessage::Rumor { origin, view, told, batch } => {
+                self.rumor(step, &from, &origin, (view, &told), &batch);
+            }
         }
     }
 

@@ -33,11 +33,11 @@ impl Hub {
     fn tell(&mut self, step: &mut Step<'_>) {
         if !self.outbox.is_empty() {
             let nodes: Vec<NodeId> = self.listeners().cloned().collect();
-            for (batch, bytes) in self.outbox.take() {
-                let batch = Arc::new(batch);
-                for node in &nodes {
-                    self.push(step, node, &batch, bytes);
-                }
+            let gossip = self.config.synchronization.recipients().is_some();
+            for (mut batch, bytes) in self.outbox.take() {
+                self.log += u64::from(gossip);
+                batch.log = self.log;
+                self.spread(step, &nodes, &Arc::new(batch), bytes);
             }
         }
         if !self.listing.is_empty() {
@@ -57,7 +57,7 @@ impl Hub {
         self.listing.iter().any(|node| out(node).is_some_and(|out| out.listing_from().is_some()))
     }
 
-    fn push(&mut self, step: &mut Step<'_>, node: &NodeId, batch: &Arc<Batch>, bytes: usize) {
+    pub(super) fn push(&mut self, step: &mut Step<'_>, node: &NodeId, batch: &Arc<Batch>, bytes: usize) {
         let op = self.op;
         let Some(peer) = self.peers.get_mut(node) else { return };
         let Some(out) = peer.out.as_mut() else { return };
@@ -133,6 +133,7 @@ impl Hub {
         let end = batches.len().saturating_sub(1);
         for (at, (batch, _)) in batches.iter_mut().enumerate() {
             batch.snapshot = if complete && at == end { Snapshot::Last } else { Snapshot::Part };
+            batch.log = if batch.snapshot == Snapshot::Last { self.log } else { 0 };
         }
         for (batch, bytes) in batches {
             self.push(step, node, &Arc::new(batch), bytes);
@@ -145,10 +146,11 @@ impl Hub {
         }
     }
 
-    pub(super) fn batch(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64, batch: &Batch) {
+    pub(super) fn batch(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64, batch: &Arc<Batch>) {
         let Some(peer) = self.peers.get_mut(from) else { return };
         match peer.inb.arrival(epoch, number) {
-            Arrival::Old | Arrival::Gap => return,
+            Arrival::Old => return,
+            Arrival::Gap => return peer.inb.hold(epoch, number, batch),
             Arrival::Again(upto) => {
                 peer.ack = Some((epoch, upto));
                 self.acks.push(from.clone());
@@ -164,12 +166,16 @@ impl Hub {
             Arrival::Begin => self.begin_listing(from, epoch),
             Arrival::Next => {}
         }
-        if let Some(peer) = self.peers.get_mut(from) {
-            peer.inb.applied();
+        let mut next = Some((number, batch.clone()));
+        while let Some((number, batch)) = next {
+            let Some(peer) = self.peers.get_mut(from) else { return };
+            peer.inb.applied(&batch);
             peer.ack = Some((epoch, number));
             self.acks.push(from.clone());
+            self.apply(step, from, &batch);
+            // Applying may have dropped the member, or begun with another life of it.
+            next = self.peers.get_mut(from).and_then(|peer| peer.inb.next_held());
         }
-        self.apply(step, from, batch);
     }
 
     /// A member begins a new stream: its listing is gathered beside the rows known so far, and what it said in between

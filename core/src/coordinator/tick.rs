@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Step;
+use crate::gossip::choose;
 use crate::hub::Hub;
 use crate::id::NodeId;
 
@@ -35,15 +36,17 @@ impl Hub {
         }
     }
 
-    /// Once an interval, what was declared is compared with every member.
+    /// Once an interval, what was declared is compared with every member, or under gossip with some.
     fn sync(&mut self, step: &mut Step<'_>) {
         if step.now < self.sync_at {
             return;
         }
         let sync_interval = self.config.synchronization.sync_interval();
         self.sync_at = step.now + sync_interval;
-        for (node, _) in self.peers.iter().filter(|(_, peer)| peer.is_accepted()) {
-            self.pulls.want(node);
+        let accepted = self.peers.iter().filter(|(_, peer)| peer.is_accepted()).map(|(node, _)| (node.clone(), ()));
+        let most = self.config.synchronization.recipients().unwrap_or(usize::MAX);
+        for (node, ()) in choose(accepted.collect(), &self.me.node, step.now.0, most) {
+            self.pulls.want(&node);
         }
         self.supervisor.prune(step.now, self.config.restart_window);
     }

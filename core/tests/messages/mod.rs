@@ -71,6 +71,7 @@ fn batch() -> Batch {
         installed: Some(u64::MAX),
         assigns: vec![assign(1), assign(0)],
         attributes: Some(attributes()),
+        log: 300,
     }
 }
 
@@ -107,6 +108,11 @@ fn reply(reply: Result<Bytes, CallError>) -> HubMessage {
     HubMessage::CallReply { number: 11, reply }
 }
 
+fn rumor() -> HubMessage {
+    let (origin, told) = (member("n2"), Bytes::from_static(&[0b101]));
+    HubMessage::Rumor { origin, view: 7, told, batch: Arc::new(batch()) }
+}
+
 fn bodies() -> Vec<HubMessage> {
     let call = HubMessage::Call {
         number: 11,
@@ -134,6 +140,7 @@ fn bodies() -> Vec<HubMessage> {
         reply(Err(CallError::Timeout(child("c1")))),
         reply(Err(CallError::Gone(child("c1")))),
         reply(Err(CallError::Failed(child("c1"), "no such message".into()))),
+        rumor(),
     ]
 }
 
@@ -177,6 +184,7 @@ fn body_name(body: &HubMessage) -> String {
         HubMessage::PullRange { .. } => "pull_range".into(),
         HubMessage::Listing { .. } => "listing".into(),
         HubMessage::Call { .. } => "call".into(),
+        HubMessage::Rumor { .. } => "rumor".into(),
         HubMessage::CallReply { reply: Ok(_), .. } => "call_reply.ok".into(),
         HubMessage::CallReply { reply: Err(error), .. } => {
             let words = format!("{error:?}");

@@ -158,7 +158,7 @@ fn weight(message: &Message) -> usize {
 
 fn body_weight(body: &HubMessage) -> usize {
     match body {
-        HubMessage::Batch { batch, .. } => batch_weight(batch),
+        HubMessage::Batch { batch, .. } | HubMessage::Rumor { batch, .. } => batch_weight(batch),
         HubMessage::Listing { dots, entries, .. } => {
             dots.len() * 8 + entries.iter().map(|entry| ENTRY + entry.spec.size()).sum::<usize>()
         }
