@@ -145,7 +145,7 @@ impl Plan {
         let delay = random.log_between(100, 10_000);
         let jitter = random.between(0, 1_000_000);
         let dial_timeout = 1_000_000;
-        let bounds = bounds(&hub, &membership, delay + delay * jitter / SECOND, dial_timeout);
+        let bounds = bounds(&hub, &membership, nodes, delay + delay * jitter / SECOND, dial_timeout);
         let drifts = random.coin();
         let clocks = (0..nodes).map(|_| Clock {
             offset: random.log_between(1, 1 << 40),
@@ -279,9 +279,27 @@ fn draw_client(random: &mut Random, bounds: &Bounds) -> ClientPlan {
     }
 }
 
-/// The convergence bound and the others, by `INVARIANTS.md` 1.1: `B = F + 2H + S + (M + X) + 6D + C`.
-pub(crate) fn bounds(hub: &HubConfig, membership: &MembershipConfig, delay: u64, dial_timeout: u64) -> Bounds {
+/// Intervals until all members have compared with somebody who knows: the `r` of `INVARIANTS.md` 1.1.
+fn rounds(hub: &HubConfig, nodes: usize) -> u64 {
+    let Some(recipients) = hub.synchronization.recipients() else { return 1 };
+    let (mut reached, mut rounds) = (1, 0);
+    while reached < nodes {
+        reached *= recipients + 1;
+        rounds += 1;
+    }
+    rounds + 3
+}
+
+/// The convergence bound and the others, by `INVARIANTS.md` 1.1: `B = F + 2H + r*S + (M + X) + 6D + C`.
+pub(crate) fn bounds(
+    hub: &HubConfig,
+    membership: &MembershipConfig,
+    nodes: usize,
+    delay: u64,
+    dial_timeout: u64,
+) -> Bounds {
     let sync = micros(hub.synchronization.sync_interval());
+    let repair = sync * rounds(hub, nodes);
     // A relayed frame takes two ways.
     let delay = 2 * delay;
     let keepalive = micros(membership.keepalive);
@@ -294,8 +312,8 @@ pub(crate) fn bounds(hub: &HubConfig, membership: &MembershipConfig, delay: u64,
     let constant = micros(membership.redial_max) + dial_timeout + micros(hub.restart_window) + SECOND;
     Bounds {
         delay,
-        overlap: 2 * delay + keepalive + stop + sync + barrier,
-        converge: detect + 2 * keepalive + sync + barrier + stop + 6 * delay + constant,
+        overlap: 2 * delay + keepalive + stop + repair + barrier,
+        converge: detect + 2 * keepalive + repair + barrier + stop + 6 * delay + constant,
         stop,
         slack: SECOND + delay,
         restart_window: micros(hub.restart_window),

@@ -85,7 +85,7 @@ impl Cluster {
         hub.synchronization = Synchronization::PubSub { sync_interval: Duration::from_secs(2) };
         settings(&mut hub);
         let membership = MembershipConfig::default();
-        let bounds = bounds(&hub, &membership, 2 * DELAY, DIAL_TIMEOUT);
+        let bounds = bounds(&hub, &membership, nodes, 2 * DELAY, DIAL_TIMEOUT);
         let config = WorldConfig {
             seed: 1,
             nodes: node_configs(nodes, &membership),
