@@ -65,6 +65,19 @@ pub enum Effect {
         /// How long it may take.
         deadline: Duration,
     },
+    /// Tell a running instance which part it plays from here on (or, as it starts, from the beginning).
+    SetRole {
+        /// Its hub.
+        hub: HubId,
+        /// Its child.
+        id: ChildId,
+        /// Its sequence.
+        sequence: u64,
+        /// Its part.
+        role: Role,
+        /// Its ownership token: a new one where it was promoted.
+        token: Token,
+    },
     /// Hand a message to a running instance. When `call` is given, answered by [`crate::ChildEvent::Replied`].
     Deliver {
         /// Its hub.

@@ -66,7 +66,8 @@ pub trait Child: Sized + Send + 'static {
     /// Handles one message. The reply to a cast, or to a message of its own timers, is dropped.
     fn handle(&mut self, message: Self::Message, ctx: &mut Context<Self>) -> impl Future<Output = Self::Reply> + Send;
 
-    /// Its part has changed; `ctx.role()` says the same from here on.
+    /// Its part has changed, or it is told its part as it comes up (where the hub's redundancy says so): `ctx.role()` says
+    /// the same from here on, and `ctx.token()` is a new one where it was promoted.
     fn role_changed(&mut self, role: Role, ctx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (role, ctx);
         async {}

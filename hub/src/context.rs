@@ -128,8 +128,9 @@ impl<C: Child> Context<C> {
         self.end.take().map(|cause| *cause)
     }
 
-    pub(crate) fn set_role(&mut self, role: Role) {
+    pub(crate) fn set_role(&mut self, role: Role, token: Token) {
         self.role = role;
+        self.token = token;
     }
 
     /// The message of a timer whose time has come.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use process_hub_core::config::{HubConfig, MembershipConfig, NodeConfig};
+use process_hub_core::config::{HubConfig, MembershipConfig, Model, NodeConfig};
 use process_hub_core::id::HubId;
 
 use crate::oracles::truth::Bounds;
@@ -316,6 +316,11 @@ pub(crate) fn bounds(
         converge: detect + 2 * keepalive + repair + barrier + stop + 6 * delay + constant,
         stop,
         slack: SECOND + delay,
+        copies: match hub.redundancy.copies(usize::MAX) {
+            1 => 0,
+            copies => copies,
+        },
+        one_active: hub.redundancy.model() == Model::ActivePassive,
         restart_window: micros(hub.restart_window),
         max_restarts: hub.max_restarts,
         keepalive,

@@ -239,7 +239,10 @@ impl Run {
 pub(crate) fn take_census(hub: &Hub) -> Census {
     let registry = hub.registry();
     Census {
-        rows: registry.iter().map(|(id, row)| (id.clone(), row, hub.owner(id).cloned())).collect(),
+        rows: registry
+            .iter()
+            .map(|(id, row)| (id.clone(), row, hub.owners(id).into_iter().cloned().collect()))
+            .collect(),
         digest: registry.declared_digest(),
         settled: hub.is_settled(),
         open: hub.open_requests(),

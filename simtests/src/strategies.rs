@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use process_hub_core::config::{Distribution, HubConfig, Migration, Partition, Redundancy, Synchronization};
+use process_hub_core::config::{
+    Distribution, Factor, HubConfig, Migration, Model, Partition, Redundancy, Signal, Synchronization,
+};
 
 use crate::plan::hub_id;
 use crate::sim::random::{Purpose, Random};
@@ -47,11 +49,19 @@ const AXES: [Axis; 5] = [
         }],
     },
     Axis {
-        choices: &[Choice {
-            name: "singularity",
-            weight: 1,
-            set: |hub, _, _| hub.redundancy = Redundancy::Singularity,
-        }],
+        choices: &[
+            Choice { name: "singularity", weight: 4, set: |hub, _, _| hub.redundancy = Redundancy::Singularity },
+            Choice {
+                name: "active-active",
+                weight: 1,
+                set: |hub, random, _| hub.redundancy = replication(random, Model::ActiveActive),
+            },
+            Choice {
+                name: "active-passive",
+                weight: 2,
+                set: |hub, random, _| hub.redundancy = replication(random, Model::ActivePassive),
+            },
+        ],
     },
     Axis {
         choices: &[Choice { name: "cold-swap", weight: 1, set: |hub, _, _| hub.migration = Migration::cold_swap() }],
@@ -79,6 +89,21 @@ const AXES: [Axis; 5] = [
         choices: &[Choice { name: "divergence", weight: 1, set: |hub, _, _| hub.partition = Partition::Divergence }],
     },
 ];
+
+/// Replication with so many copies as make sense in a small cluster.
+fn replication(random: &mut Random, model: Model) -> Redundancy {
+    let factor = match random.between(0, 5) {
+        0 => Factor::ClusterSize,
+        copies => Factor::Copies(u32::try_from(copies.min(4)).unwrap_or(2)),
+    };
+    let signal = match random.between(0, 3) {
+        0 => Signal::None,
+        1 => Signal::Active,
+        2 => Signal::Passive,
+        _ => Signal::All,
+    };
+    Redundancy::Replication { factor, model, signal }
+}
 
 /// How often a combination that the core refuses is drawn again.
 const TRIES: u64 = 1_000;

@@ -113,9 +113,6 @@ impl HubConfig {
         if self.distribution != Distribution::ConsistentHashing {
             return Err(ConfigError::new("distribution", format!("{:?}", self.distribution), problem));
         }
-        if self.redundancy != Redundancy::Singularity {
-            return Err(ConfigError::new("redundancy", format!("{:?}", self.redundancy), problem));
-        }
         if !matches!(self.migration, Migration::ColdSwap { handover: false, .. }) {
             return Err(ConfigError::new("migration", format!("{:?}", self.migration), problem));
         }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{ConfigError, positive};
+use crate::spec::Role;
 
 /// Which node each child belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -116,6 +117,41 @@ impl Redundancy {
             Redundancy::Singularity => 1,
             Redundancy::Replication { factor: Factor::ClusterSize, .. } => members.max(1),
             Redundancy::Replication { factor: Factor::Copies(copies), .. } => *copies as usize,
+        }
+    }
+
+    /// Whether there may be more than one copy of a child.
+    #[must_use]
+    pub fn is_several(&self) -> bool {
+        *self != Redundancy::Singularity
+    }
+
+    /// Which copies serve.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        match self {
+            Redundancy::Singularity => Model::ActiveActive,
+            Redundancy::Replication { model, .. } => *model,
+        }
+    }
+
+    /// The role of a copy that starts.
+    #[must_use]
+    pub fn first_role(&self) -> Role {
+        match self.model() {
+            Model::ActiveActive => Role::Active,
+            Model::ActivePassive => Role::Passive,
+        }
+    }
+
+    /// Whether a copy that starts in this role is told so.
+    #[must_use]
+    pub fn signals(&self, role: Role) -> bool {
+        match self {
+            Redundancy::Singularity | Redundancy::Replication { signal: Signal::None, .. } => false,
+            Redundancy::Replication { signal: Signal::All, .. } => true,
+            Redundancy::Replication { signal: Signal::Active, .. } => role == Role::Active,
+            Redundancy::Replication { signal: Signal::Passive, .. } => role == Role::Passive,
         }
     }
 

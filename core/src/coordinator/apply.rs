@@ -11,7 +11,7 @@ use crate::message::{Batch, RowState, Snapshot, WireAssign, WireDot, WireEntry, 
 use crate::registry::{Assigned, Declared, Dot, HostIx, Key, Row};
 use crate::request::ChildFailure;
 use crate::requests::Outcome;
-use crate::spec::ChildSpec;
+use crate::spec::{ChildSpec, Role};
 
 impl Hub {
     pub(super) fn apply(&mut self, step: &mut Step<'_>, from: &NodeId, batch: &Batch) {
@@ -155,10 +155,11 @@ impl Hub {
         let before = self.registry.put_row(&key, row.clone()).or(replaced);
         let was_up = before.as_ref().is_some_and(|before| before.state == RowState::Running);
         let same = before.as_ref().is_some_and(|before| before.sequence == row.sequence);
+        let before_role = before.as_ref().map(|before| before.role);
         if let Some(before) = before.filter(|before| before.sequence != row.sequence) {
             self.claim_gone(step, &key, &before, true);
         } else if was_up && row.state == RowState::Running {
-            return;
+            return self.role_told(step, &key, before_role, &row);
         }
         if row.state == RowState::Running {
             self.child_is_up(step, &key, &row);
@@ -174,12 +175,26 @@ impl Hub {
         }
     }
 
+    /// A copy that is up there plays another part now, or the same.
+    fn role_told(&mut self, step: &mut Step<'_>, key: &Key, before: Option<Role>, row: &Row) {
+        if before == Some(row.role) {
+            return;
+        }
+        self.changed(step, &key.id);
+        if row.role == Role::Active {
+            self.retry_waiting(step, key);
+        }
+        if self.registry.record(key).is_some_and(|record| record.mine().is_some()) {
+            self.reconcile(step, key);
+        }
+    }
+
     /// A copy serves, here or there.
     pub(super) fn child_is_up(&mut self, step: &mut Step<'_>, key: &Key, row: &Row) {
         let pid = self.registry.pid(row);
         self.changed(step, &key.id);
-        self.hook(step, HookEvent::ChildRegistered { id: key.id.clone(), pid: pid.clone() });
-        self.resolve(row.dot(), || Outcome::Started(pid));
+        self.hook(step, HookEvent::ChildRegistered { id: key.id.clone(), pid });
+        self.copy_is_up(step, key, row);
         self.retry_waiting(step, key);
     }
 
@@ -214,10 +229,8 @@ impl Hub {
         dot: Dot,
         reason: smol_str::SmolStr,
     ) {
-        let failure = Outcome::Failed(Some(from.clone()), ChildFailure::StartFailed(super::bounded(reason)));
-        if self.resolve(dot, || failure) {
-            self.retract(step, &Key::new(id), &[dot]);
-        }
+        let why = ChildFailure::StartFailed(super::bounded(reason));
+        self.copy_failed(step, &Key::new(id), dot, from.clone(), why);
     }
 }
 

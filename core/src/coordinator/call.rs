@@ -15,6 +15,7 @@ use crate::input::CallKey;
 use crate::message::{HubMessage, RowState};
 use crate::registry::{Key, ME, Row};
 use crate::request::{CallError, Reply, Target};
+use crate::spec::Role;
 
 /// How long a cast waits for its child to come up before it is dropped.
 const CAST_PATIENCE: Duration = Duration::from_secs(5);
@@ -65,7 +66,10 @@ impl Hub {
         let serves = |row: &&Row| {
             row.state == RowState::Running
                 && self.registry.is_visible(row.host)
-                && call.pid.as_ref().is_none_or(|pid| *pid == self.registry.pid(row))
+                && match &call.pid {
+                    Some(pid) => *pid == self.registry.pid(row),
+                    None => row.role == Role::Active,
+                }
                 && call.sent.as_ref() != Some(&(self.registry.host(row.host).member.clone(), row.sequence))
         };
         let Some(row) = rows.iter().filter(serves).min_by_key(|row| (row.role, row.host != ME)) else {

@@ -10,7 +10,6 @@ use crate::input::{ChildEvent, ExitReason};
 use crate::message::RowState;
 use crate::registry::{Dot, Key, ME, Row};
 use crate::request::ChildFailure;
-use crate::requests::Outcome;
 use crate::spec::Restart;
 use crate::supervisor::Local;
 
@@ -32,11 +31,15 @@ impl Hub {
             row.state = RowState::Running;
             row.published = true;
         });
+        let changed = self.take_due_role(&key);
         let Some(row) = self.registry.record(&key).and_then(|record| record.mine()).cloned() else { return };
         self.outbox.row(&self.registry, &key.id, &row);
         let pid = self.registry.pid(&row);
         let children = alloc::vec![(key.id.clone(), Some(pid.clone()), None)];
         self.hook(step, HookEvent::PostChildrenStart { children });
+        if changed || self.config.redundancy.signals(row.role) {
+            self.tell_role(step, &key, &row);
+        }
         self.child_is_up(step, &key, &row);
         if self.supervisor.is_restart(&key) {
             self.hook(step, HookEvent::ChildPidUpdated { id: key.id.clone(), pid });
@@ -55,9 +58,7 @@ impl Hub {
         self.hook(step, HookEvent::ChildStartFailed { id: key.id.clone(), reason: failure.clone() });
         self.plan_restart(step, &key);
         let node = self.me.node.clone();
-        if self.resolve(row.dot(), || Outcome::Failed(Some(node), failure)) {
-            self.retract(step, &key, &[row.dot()]);
-        } else {
+        if !self.copy_failed(step, &key, row.dot(), node, failure) {
             self.outbox.failure(&self.registry, &key.id, row.dot(), reason);
             self.reconcile(step, &key);
         }

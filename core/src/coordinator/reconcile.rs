@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::id::{NodeId, Pid};
 use crate::message::RowState;
 use crate::registry::{Dot, HostIx, Key, ME, Record, Row};
-use crate::spec::{ChildSpec, Role};
+use crate::spec::ChildSpec;
 use crate::work::{Job, Pass};
 
 impl Hub {
@@ -39,7 +39,7 @@ impl Hub {
             .take(most)
             .map(|(key, record)| {
                 let owned = || record.subject(key).is_some_and(|subject| self.view.is_owner(&subject));
-                (key.clone(), mine(record) || owned())
+                (key.clone(), mine(record) || owned() || self.awaits_winner(record))
             })
             .collect();
         let looked = keys.len();
@@ -50,6 +50,9 @@ impl Hub {
         }
         for (key, _) in keys.iter().filter(|(_, concerns_us)| *concerns_us) {
             self.reconcile(step, key);
+            if self.config.redundancy.is_several() {
+                self.recheck_start(step, key);
+            }
         }
         looked.max(1)
     }
@@ -106,7 +109,7 @@ impl Hub {
                 let why = self.why_not_here(key);
                 self.stop_instance(step, key, sequence, why);
             }
-            (Some(_), Some(_)) => {}
+            (Some(_), Some(_)) => self.settle_role(step, key),
         }
     }
 
@@ -158,10 +161,12 @@ impl Hub {
     fn start_instance(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
         let sequence = self.supervisor.add(key.clone());
         self.token += 1;
-        let row = Row::new(ME, dot, sequence, 0, self.token);
+        let mut row = Row::new(ME, dot, sequence, 0, self.token);
+        let role = self.config.redundancy.first_role();
+        row.role = role;
         let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
         self.registry.put_row(key, row);
-        step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role: Role::Active });
+        step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role });
     }
 
     fn stop_instance(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64, why: StopReason) {

@@ -82,6 +82,10 @@ impl Hub {
             let ranges = self.view.completed(self.registry.has_exceptions());
             let waiting = self.work.take_waiting();
             self.work.add_ranges(ranges.into_iter().chain(waiting), Job::Reconcile);
+            if self.config.redundancy.is_several() && self.requests.awaits_starts() {
+                // Whoever waits for all copies of a child may have got fewer owners to wait for.
+                self.work.add_ranges([(0, u64::MAX)], Job::Reconcile);
+            }
         }
         if self.view.is_complete() && self.work.is_empty() && !(self.came.is_empty() && self.went.is_empty()) {
             self.announce_redistributed(step);

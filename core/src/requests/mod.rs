@@ -18,7 +18,8 @@ pub(crate) type Number = u64;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
     Pending,
-    Started(Pid),
+    /// These copies are up.
+    Started(SmallVec<[Pid; 1]>),
     Failed(Option<NodeId>, ChildFailure),
 }
 
@@ -33,6 +34,8 @@ pub(crate) struct StartRequest {
     pub(crate) checked: Option<usize>,
     pub(crate) existing: Vec<ChildId>,
     slots: Vec<(ChildId, Option<Dot>, Outcome)>,
+    /// Copies of children of which several were to start that did not, by the place of the child.
+    failed: BTreeMap<usize, Vec<(NodeId, ChildFailure)>>,
     pending: usize,
     pub(crate) op: u64,
     pub(crate) deadline: Time,
@@ -54,6 +57,7 @@ impl StartRequest {
             todo: children.into(),
             checked: check.then_some(0),
             existing: Vec::new(),
+            failed: BTreeMap::new(),
             pending: 0,
             op: 0,
             deadline,
@@ -79,7 +83,7 @@ impl StartRequest {
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.slots.iter().any(|(_, _, outcome)| matches!(outcome, Outcome::Failed(..)))
+        !self.failed.is_empty() || self.slots.iter().any(|(_, _, outcome)| matches!(outcome, Outcome::Failed(..)))
     }
 
     /// The starts that were minted.
@@ -105,19 +109,26 @@ impl StartRequest {
     /// What runs is not held by any other member: nobody may count on it yet.
     pub(crate) fn unrecorded(&mut self) {
         for (_, _, outcome) in &mut self.slots {
-            if let Outcome::Started(pid) = outcome {
-                *outcome = Outcome::Failed(Some(pid.node.clone()), ChildFailure::Timeout);
+            if let Outcome::Started(pids) = outcome {
+                let node = pids.first().map(|pid| pid.node.clone());
+                *outcome = Outcome::Failed(node, ChildFailure::Timeout);
             }
         }
     }
 
     /// The result as it stands; what is pending timed out.
-    pub(crate) fn result(self, rollback: bool) -> StartResult {
+    pub(crate) fn result(mut self, rollback: bool) -> StartResult {
         let (mut started, mut errors) = (Vec::new(), Vec::new());
         let unminted = self.todo.into_iter().map(|spec| (spec.id, None, Outcome::Pending));
-        for (id, _, outcome) in self.slots.into_iter().chain(unminted) {
+        for (at, (id, _, outcome)) in self.slots.into_iter().chain(unminted).enumerate() {
+            let failed = self.failed.remove(&at).unwrap_or_default();
+            let several = !failed.is_empty();
+            let failure = |(node, reason)| Failure { id: id.clone(), node: Some(node), reason };
+            errors.extend(failed.into_iter().map(failure));
             match outcome {
-                Outcome::Started(pid) => started.push((id, alloc::vec![pid])),
+                Outcome::Started(pids) => started.push((id, pids.into_vec())),
+                // Each copy has its own line.
+                Outcome::Failed(..) if several => {}
                 Outcome::Failed(node, reason) => errors.push(Failure { id, node, reason }),
                 Outcome::Pending => errors.push(Failure { id, node: None, reason: ChildFailure::Timeout }),
             }
@@ -302,6 +313,49 @@ impl Requests {
             }
         }
         true
+    }
+
+    /// One copy of a start of this node's could not be started.
+    pub(crate) fn copy_failed(&mut self, counter: u64, node: NodeId, why: ChildFailure) {
+        let Some((at, start)) = self.start_of(counter) else { return };
+        let failed = start.failed.entry(at).or_default();
+        match failed.iter_mut().find(|(other, _)| *other == node) {
+            Some(known) => known.1 = why,
+            None => failed.push((node, why)),
+        }
+    }
+
+    /// The copies of a start of this node's that could not be started.
+    pub(crate) fn failed_copies(&self, counter: u64) -> &[(NodeId, ChildFailure)] {
+        let failed = || match self.by_dot.get(&counter).and_then(|(number, at)| Some((self.open.get(number)?, at)))? {
+            (Open::Start(start), at) => start.failed.get(at),
+            (Open::Stop(_), _) => None,
+        };
+        failed().map_or(&[], Vec::as_slice)
+    }
+
+    /// Copies that had failed are up after all.
+    pub(crate) fn forgive(&mut self, counter: u64, up: &[Pid]) {
+        let Some((at, start)) = self.start_of(counter) else { return };
+        if let Some(failed) = start.failed.get_mut(&at) {
+            failed.retain(|(node, _)| !up.iter().any(|pid| pid.node == *node));
+            if failed.is_empty() {
+                start.failed.remove(&at);
+            }
+        }
+    }
+
+    fn start_of(&mut self, counter: u64) -> Option<(usize, &mut StartRequest)> {
+        let (number, at) = *self.by_dot.get(&counter)?;
+        match self.open.get_mut(&number)? {
+            Open::Start(start) => Some((at, start)),
+            Open::Stop(_) => None,
+        }
+    }
+
+    /// Whether some start waits for its children.
+    pub(crate) fn awaits_starts(&self) -> bool {
+        !self.by_dot.is_empty()
     }
 
     /// The stops that wait for a child's rows: their numbers, places, and the dots they removed.

@@ -81,6 +81,13 @@ impl Children {
         }
     }
 
+    /// Tells an instance which part it plays, and under which token.
+    pub(crate) fn set_role(&mut self, hub: &HubId, sequence: u64, role: Role, token: Token) {
+        if let Some(instance) = self.instance(hub, sequence) {
+            instance.mailbox.set_role(role, token);
+        }
+    }
+
     /// Hands an instance a message; hands it back with words if that is not possible.
     pub(crate) fn deliver(
         &mut self,

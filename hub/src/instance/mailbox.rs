@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use process_hub_core::id::Token;
 use process_hub_core::spec::Role;
 use process_hub_core::{CallKey, StopReason};
 
@@ -20,8 +21,8 @@ pub(crate) struct Envelope {
 pub(crate) enum Next {
     /// End: before anything that still waits.
     Stop(StopReason),
-    /// Tell the child its new part.
-    Role(Role),
+    /// Tell the child its part, and hold this token from here on.
+    Role(Role, Token),
     /// Handle a message.
     Message(Envelope),
     /// Drop everything.
@@ -37,7 +38,8 @@ pub(crate) struct Mailbox(Mutex<State>);
 struct State {
     queue: VecDeque<Envelope>,
     stop: Option<StopReason>,
-    role: Option<Role>,
+    // The last one told: what was told before it, and not heard, is over.
+    role: Option<Box<(Role, Token)>>,
     killed: bool,
     // Set only while the task waits for what comes next, or (for the kill) for a callback.
     waker: Option<Waker>,
@@ -63,6 +65,13 @@ impl Mailbox {
         wake(state, false);
     }
 
+    /// Has the instance told its part, before any message that still waits.
+    pub(crate) fn set_role(&self, role: Role, token: Token) {
+        let mut state = self.state();
+        state.role = Some(Box::new((role, token)));
+        wake(state, false);
+    }
+
     /// Has the instance's task drop whatever it is doing.
     pub(crate) fn kill(&self) {
         let mut state = self.state();
@@ -80,7 +89,8 @@ impl Mailbox {
             return Poll::Ready(Next::Stop(why));
         }
         if let Some(role) = state.role.take() {
-            return Poll::Ready(Next::Role(role));
+            let (role, token) = *role;
+            return Poll::Ready(Next::Role(role, token));
         }
         if let Some(envelope) = state.queue.pop_front() {
             // An idle child keeps no room.

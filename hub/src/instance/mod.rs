@@ -148,8 +148,8 @@ impl<C: Child> Alive<C> {
                     Box::pin(ready(Outcome::Done))
                 }
             },
-            Todo::Inbox(Next::Role(role)) => {
-                ctx.set_role(role);
+            Todo::Inbox(Next::Role(role, token)) => {
+                ctx.set_role(role, token);
                 Box::pin(async move {
                     let cut = guarded(mailbox, async { child.role_changed(role, ctx).await }).await.err();
                     outcome(ctx, cut)

@@ -8,6 +8,7 @@ mod outcome;
 mod overlap;
 mod requests;
 mod restarts;
+mod roles;
 mod rows;
 pub(crate) mod seen;
 mod starts;
@@ -45,6 +46,8 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(rows::OwnRows::default()),
         Box::new(rows::NoPhantom),
         Box::new(overlap::Copies::default()),
+        Box::new(roles::OneActive::default()),
+        Box::new(roles::AnActive),
         Box::new(moves::ColdOrder),
         Box::new(moves::PureOwner::default()),
         Box::new(requests::Once::default()),

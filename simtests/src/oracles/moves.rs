@@ -10,25 +10,22 @@ use super::truth::Truth;
 use crate::sim::HostId;
 
 /// S14: under ColdSwap a copy is started only after the former one has ended, as long as the node of the former one
-/// is in the view.
+/// is in the view: with several copies, only where fewer than all of them live elsewhere.
 #[derive(Debug)]
 pub(super) struct ColdOrder;
 
-impl ColdOrder {
-    /// Whether two hosts have each other in their views, and had for long enough that `one` does not act on older news.
-    fn mutual(truth: &Truth, one: HostId, other: HostId) -> bool {
-        let sees = |from: HostId, to: HostId| {
-            let recently = |time: u64| time > 0 && truth.now - time <= truth.bounds.overlap;
-            let member = truth.hosts[to].member.as_ref();
-            !recently(truth.hosts[from].lost[to])
-                && member.is_some_and(|member| truth.hosts[from].view.contains(member))
-        };
-        // Whoever took part before it met the other may start at once what was its own all along: the other has its copy
-        // from the time when they were apart, and the two are S3's.
-        let met = truth.hosts[one].met[other];
-        let apart = met > 0 && truth.now - met <= truth.bounds.overlap;
-        sees(one, other) && sees(other, one) && !apart
-    }
+/// Whether two hosts have each other in their views, and had for long enough that `one` does not act on older news.
+pub(super) fn mutual(truth: &Truth, one: HostId, other: HostId) -> bool {
+    let sees = |from: HostId, to: HostId| {
+        let recently = |time: u64| time > 0 && truth.now - time <= truth.bounds.overlap;
+        let member = truth.hosts[to].member.as_ref();
+        !recently(truth.hosts[from].lost[to]) && member.is_some_and(|member| truth.hosts[from].view.contains(member))
+    };
+    // Whoever took part before it met the other may start at once what was its own all along: the other has its copy
+    // from the time when they were apart, and the two are S3's.
+    let met = truth.hosts[one].met[other];
+    let apart = met > 0 && truth.now - met <= truth.bounds.overlap;
+    sees(one, other) && sees(other, one) && !apart
 }
 
 impl Oracle for ColdOrder {
@@ -45,8 +42,8 @@ impl Oracle for ColdOrder {
         if truth.hosts[host].view.len() > 1 {
             verdict.checked();
         }
-        let source = truth.live(&spec.id).iter().find(|key| key.0 != host && Self::mutual(truth, host, key.0));
-        if let Some(key) = source {
+        let mut sources = truth.live(&spec.id).iter().filter(|key| key.0 != host && mutual(truth, host, key.0));
+        if let Some(key) = sources.nth(truth.copies(host) - 1) {
             let source = &truth.instances[key];
             let text = format!("{pid} is started while {} lives on a member of the view", source.pid);
             verdict.fails(Some(host), Some(&spec.id), text);
@@ -54,10 +51,10 @@ impl Oracle for ColdOrder {
     }
 }
 
-/// S20: the owner of a child is a function of the set of members and the child's id, and of nothing else.
+/// S20: the owners of a child are a function of the set of members and the child's id, and of nothing else.
 #[derive(Debug, Default)]
 pub(super) struct PureOwner {
-    owners: BTreeMap<(Vec<NodeId>, ChildId), NodeId>,
+    owners: BTreeMap<(Vec<NodeId>, ChildId), Vec<NodeId>>,
 }
 
 impl Oracle for PureOwner {
@@ -70,7 +67,7 @@ impl Oracle for PureOwner {
     }
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
-        let Seen::Row { host, id, owner: Some(owner), .. } = *seen else { return };
+        let Seen::Row { host, id, owners, .. } = *seen else { return };
         let here = &truth.hosts[host];
         // Members that are still joining or already leaving own nothing, which is not a matter of the set alone.
         if here.settled.is_none() || here.view.len() < 2 {
@@ -80,11 +77,11 @@ impl Oracle for PureOwner {
         names.sort_unstable();
         match self.owners.get(&(names.clone(), id.clone())) {
             Some(known) => {
-                let same = known == owner;
-                verdict.check(same, host, id, || format!("the owner among {names:?} is {owner}, and was {known}"));
+                let same = known == owners;
+                verdict.check(same, host, id, || format!("the owners among {names:?} are {owners:?}, were {known:?}"));
             }
             None => {
-                self.owners.insert((names, id.clone()), owner.clone());
+                self.owners.insert((names, id.clone()), owners.to_vec());
             }
         }
     }

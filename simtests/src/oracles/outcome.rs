@@ -64,8 +64,8 @@ impl Oracle for Agreement {
             verdict.checked();
             let odd = census.rows.iter().find(|row| !one.rows.contains(row));
             let odd = odd.or_else(|| one.rows.iter().find(|row| !census.rows.contains(row)));
-            if let Some((id, row, owner)) = odd {
-                let text = format!("it differs from n{} on {row:?}, owner {owner:?}", first + 1);
+            if let Some((id, row, owners)) = odd {
+                let text = format!("it differs from n{} on {row:?}, owners {owners:?}", first + 1);
                 verdict.fails(Some(*host), Some(id), text);
             } else if census.digest != one.digest {
                 verdict.fails(Some(*host), None, format!("its digest differs from that of n{}", first + 1));
@@ -85,15 +85,24 @@ impl Oracle for Agreement {
             }
         }
         for (pid, id) in placed {
-            let real = truth.pids.get(pid).is_some_and(|key| truth.live(id).contains(key));
-            if !real {
+            let real = truth.pids.get(pid).filter(|key| truth.live(id).contains(key));
+            let real = real.map(|key| &truth.instances[key]);
+            let told = one.rows.iter().filter(|row| row.0 == *id).flat_map(|row| &row.1.placements);
+            let told = told.filter(|place| place.pid == *pid).map(|place| (place.role, &place.token)).next();
+            if let (Some(real), Some(told)) = (real, told)
+                && told != (real.role, &real.token)
+            {
+                let text = format!("{pid} is {:?} with token {} and was told as {told:?}", real.role, real.token);
+                verdict.fails(Some(*first), Some(id), text);
+            }
+            if real.is_none() {
                 verdict.fails(Some(*first), Some(id), format!("{pid} is in the registry and does not run"));
             }
         }
     }
 }
 
-/// L2: every child that should run does, once, on the node it belongs to.
+/// L2: every child that should run does, once on each node that it belongs to and nowhere else.
 #[derive(Debug)]
 pub(super) struct NoneLost;
 
@@ -111,17 +120,19 @@ impl Oracle for NoneLost {
             return;
         }
         let Some((first, census)) = reference(truth) else { return };
-        for (id, row, owner) in &census.rows {
+        for (id, row, owners) in &census.rows {
             let Some(spec) = &row.spec else { continue };
             let live: Vec<_> = truth.live(id).iter().filter(|key| truth.core.contains(&key.0)).collect();
             let version = super::ledger::version(spec);
-            let place = live.first().map(|key| &truth.instances[*key]);
-            let right = live.len() == 1
-                && place.is_some_and(|place| place.version == version && Some(&place.pid.node) == owner.as_ref());
+            let places: Vec<_> = live.iter().map(|key| &truth.instances[*key]).collect();
+            let right = !owners.is_empty()
+                && places.len() == owners.len()
+                && places.iter().all(|place| place.version == version && owners.contains(&place.pid.node))
+                && owners.iter().all(|owner| places.iter().any(|place| place.pid.node == *owner));
             verdict.check(right, *first, id, || {
                 let found = live.iter().map(|key| (&truth.instances[*key].pid, truth.instances[*key].version));
                 let found = found_text(found.collect());
-                format!("start {version} belongs to {owner:?} and runs as {found}")
+                format!("start {version} belongs to {owners:?} and runs as {found}")
             });
         }
         let declared = declared(truth);

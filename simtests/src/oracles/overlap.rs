@@ -20,7 +20,8 @@ fn together(truth: &Truth, one: &(Key, &Instance), other: &(Key, &Instance)) -> 
     Some(settled.max(one.1.asked).max(other.1.asked))
 }
 
-/// S2: in a component that has been settled for longer than the overlap bound, no second copy comes up.
+/// S2: in a component that has been settled for longer than the overlap bound, no copy comes up beside as many as there
+/// may be.
 #[derive(Debug)]
 pub(super) struct SettledSingleton;
 
@@ -41,8 +42,9 @@ impl Oracle for SettledSingleton {
             return;
         }
         let others = serving(truth, &instance.id);
-        let other =
-            others.iter().find(|(key, _)| key.0 != host && truth.settled_together(host, key.0).is_some_and(long));
+        let mut beside =
+            others.iter().filter(|(key, _)| key.0 != host && truth.settled_together(host, key.0).is_some_and(long));
+        let other = beside.nth(truth.copies(host) - 1);
         verdict.check(other.is_none(), host, &instance.id, || {
             let pid = other.map(|(_, other)| other.pid.to_string()).unwrap_or_default();
             format!("{} serves beside {pid} in a long settled component", instance.pid)
@@ -50,7 +52,26 @@ impl Oracle for SettledSingleton {
     }
 }
 
-/// S3: copies on two nodes that share a settled view do not overlap for longer than the bound.
+/// For each instance that is too many in a settled component: since when that is so, and beside which other one.
+fn surplus<'a>(truth: &'a Truth, copies: &'a [(Key, &'a Instance)]) -> Vec<(u64, &'a Instance, Option<&'a Instance>)> {
+    let mut found = Vec::new();
+    for one in copies {
+        let others = copies.iter().filter(|other| other.0 != one.0);
+        let mut beside: Vec<_> =
+            others.filter_map(|other| Some((together(truth, one, other)?, &other.0, other.1))).collect();
+        beside.sort_unstable_by_key(|(since, key, _)| (*since, **key));
+        // With a first few it may be; together with the next it was too many.
+        match beside.get(truth.copies(one.0.0) - 1) {
+            Some((since, _, other)) => found.push((truth.now - since, one.1, Some(*other))),
+            None if !beside.is_empty() => found.push((0, one.1, None)),
+            None => {}
+        }
+    }
+    found
+}
+
+/// S3: copies on nodes that share a settled view do not overlap for longer than the bound, but for as many as there may
+/// be.
 #[derive(Debug, Default)]
 pub(super) struct DuplicateWindow {
     twice: BTreeSet<ChildId>,
@@ -76,16 +97,12 @@ impl Oracle for DuplicateWindow {
             Seen::Probe => self.twice.retain(|id| {
                 let copies = serving(truth, id);
                 let mut still = copies.len() > 1;
-                for (index, one) in copies.iter().enumerate() {
-                    for other in &copies[index + 1..] {
-                        let Some(since) = together(truth, one, other) else { continue };
-                        verdict.checked();
-                        let lasts = truth.now - since;
-                        if lasts > truth.bounds.overlap && still {
-                            still = false;
-                            let text = format!("{} and {} both serve for {lasts} us", one.1.pid, other.1.pid);
-                            verdict.fails(None, Some(id), text);
-                        }
+                for (lasts, one, other) in surplus(truth, &copies) {
+                    verdict.checked();
+                    if let Some(other) = other.filter(|_| lasts > truth.bounds.overlap && still) {
+                        still = false;
+                        let text = format!("{} and {} both serve for {lasts} us", one.pid, other.pid);
+                        verdict.fails(None, Some(id), text);
                     }
                 }
                 still
@@ -95,8 +112,8 @@ impl Oracle for DuplicateWindow {
     }
 }
 
-/// S12: in a component settled for longer than the overlap bound, a child has one instance at most, in whatever state,
-/// and a registry never places two copies on one node.
+/// S12: in a component settled for longer than the overlap bound, a child has no more instances than it may have copies,
+/// in whatever state, and a registry never places two copies on one node.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     suspects: BTreeSet<ChildId>,
@@ -124,16 +141,13 @@ impl Oracle for Copies {
             Seen::Probe => self.suspects.retain(|id| {
                 let live: Vec<_> = truth.live(id).iter().map(|key| (*key, &truth.instances[key])).collect();
                 let mut still = live.len() > 1;
-                for (index, one) in live.iter().enumerate() {
-                    for other in &live[index + 1..] {
-                        let Some(since) = together(truth, one, other) else { continue };
-                        verdict.checked();
-                        // One that was told to end has its stop limit on top.
-                        let bound = truth.bounds.overlap + truth.bounds.stop;
-                        if still && truth.now - since > bound {
-                            still = false;
-                            verdict.fails(None, Some(id), format!("{} and {} both live", one.1.pid, other.1.pid));
-                        }
+                // One that was told to end has its stop limit on top.
+                let bound = truth.bounds.overlap + truth.bounds.stop;
+                for (lasts, one, other) in surplus(truth, &live) {
+                    verdict.checked();
+                    if let Some(other) = other.filter(|_| lasts > bound && still) {
+                        still = false;
+                        verdict.fails(None, Some(id), format!("{} and {} both live", one.pid, other.pid));
                     }
                 }
                 still

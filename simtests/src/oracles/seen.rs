@@ -36,7 +36,7 @@ pub(crate) enum Seen<'a> {
     /// A hub's view or phase, or a node's own boot, is another than before.
     View { host: HostId, member: &'a Member, view: &'a [Member], hash: u64, phase: Phase },
     /// What a hub answers about a child, after a step that may have changed it.
-    Row { host: HostId, id: &'a ChildId, lookup: Option<&'a Lookup>, owner: Option<&'a NodeId> },
+    Row { host: HostId, id: &'a ChildId, lookup: Option<&'a Lookup>, owners: &'a [NodeId] },
     /// A step is over.
     Step { host: HostId, size: StepSize },
     /// Some time has passed.
@@ -109,8 +109,8 @@ pub(crate) struct StepSize {
 /// All that a node holds at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Census {
-    /// Everything its registry lists.
-    pub(crate) rows: Vec<(ChildId, Lookup, Option<NodeId>)>,
+    /// Everything its registry lists, each child with its owners.
+    pub(crate) rows: Vec<(ChildId, Lookup, Vec<NodeId>)>,
     /// The digest over what is declared.
     pub(crate) digest: u64,
     /// Whether it thinks that nothing is left to do.

@@ -101,7 +101,7 @@ impl Oracle for NoResurrection {
 #[derive(Debug, Default)]
 pub(super) struct Unique {
     pids: BTreeSet<Pid>,
-    tokens: BTreeSet<Token>,
+    tokens: BTreeMap<Token, Pid>,
 }
 
 impl Oracle for Unique {
@@ -113,10 +113,21 @@ impl Oracle for Unique {
         kind::EFFECT
     }
 
-    fn see(&mut self, seen: &Seen<'_>, _: &Truth, verdict: &mut Verdict<'_>) {
-        let Seen::Effect { host, effect: Effect::Start { spec, pid, token, .. } } = *seen else { return };
+    fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
+        let (host, spec, pid, token) = match *seen {
+            Seen::Effect { host, effect: Effect::Start { spec, pid, token, .. } } => (host, spec, pid, token),
+            Seen::Effect { host, effect: Effect::SetRole { id, sequence, token, .. } } => {
+                let Some(instance) = truth.instance(host, *sequence) else { return };
+                let holder = self.tokens.entry(token.clone()).or_insert_with(|| instance.pid.clone());
+                if *holder != instance.pid {
+                    verdict.fails(Some(host), Some(id), format!("token {token} of {holder} is used twice"));
+                }
+                return;
+            }
+            _ => return,
+        };
         verdict.check(self.pids.insert(pid.clone()), host, &spec.id, || format!("pid {pid} is used twice"));
-        if !self.tokens.insert(token.clone()) {
+        if self.tokens.insert(token.clone(), pid.clone()).is_some() {
             verdict.fails(Some(host), Some(&spec.id), format!("token {token} is used twice"));
         }
     }

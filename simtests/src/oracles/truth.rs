@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use process_hub_core::id::{ChildId, Member, Pid, Token};
 use process_hub_core::message::Phase;
-use process_hub_core::spec::Restart;
+use process_hub_core::spec::{Restart, Role};
 use process_hub_core::{ChildEvent, Effect, Input, StopReason};
 
 use super::ledger::{self, Ledger};
@@ -24,6 +24,10 @@ pub(crate) struct Bounds {
     pub(crate) stop: u64,
     /// What a deadline may be missed by.
     pub(crate) slack: u64,
+    /// How many copies of a child there may be at the most; 0 is one.
+    pub(crate) copies: usize,
+    /// Whether one copy of a child is active and the others are not.
+    pub(crate) one_active: bool,
     /// The window of the restart intensity.
     pub(crate) restart_window: u64,
     /// The restarts allowed in it.
@@ -50,6 +54,8 @@ pub(crate) struct Instance {
     pub(crate) token: Token,
     /// Which start it carries out.
     pub(crate) version: u64,
+    /// The part it plays.
+    pub(crate) role: Role,
     /// Its restart rule.
     pub(crate) restart: Restart,
     /// When it was asked for.
@@ -151,6 +157,12 @@ impl Truth {
         self.live.get(id).map_or(&[], Vec::as_slice)
     }
 
+    /// How many copies of a child there may be in the view of a host.
+    #[must_use]
+    pub(crate) fn copies(&self, host: HostId) -> usize {
+        self.bounds.copies.max(1).min(self.hosts[host].view.len().max(1))
+    }
+
     /// The present instance of a host under this sequence.
     #[must_use]
     pub(crate) fn instance(&self, host: HostId, sequence: u64) -> Option<&Instance> {
@@ -241,13 +253,14 @@ impl Truth {
     fn effect(&mut self, host: HostId, effect: &Effect) {
         let life = self.hosts[host].lives;
         match effect {
-            Effect::Start { spec, pid, token, .. } => {
+            Effect::Start { spec, pid, token, role, .. } => {
                 let key = (host, life, pid.sequence);
                 let instance = Instance {
                     id: spec.id.clone(),
                     pid: pid.clone(),
                     token: token.clone(),
                     version: ledger::version(spec),
+                    role: *role,
                     restart: spec.restart,
                     asked: self.now,
                     up: None,
@@ -262,6 +275,12 @@ impl Truth {
             Effect::Stop { sequence, why, .. } => {
                 if let Some(instance) = self.instance_mut(host, *sequence) {
                     instance.stopping = Some(*why);
+                }
+            }
+            Effect::SetRole { sequence, role, token, .. } => {
+                if let Some(instance) = self.instance_mut(host, *sequence) {
+                    instance.role = *role;
+                    instance.token = token.clone();
                 }
             }
             _ => {}

@@ -22,6 +22,8 @@ impl World {
             Effect::Hangup { member, .. } => self.hangup(host, &member),
             Effect::Start { hub, pid, .. } => self.start_child(host, life, hub, pid.sequence),
             Effect::Stop { sequence, deadline, .. } => self.stop_child(host, life, sequence, deadline),
+            // A role is the child's own affair; the oracles see that it was told.
+            Effect::SetRole { .. } => {}
             Effect::Deliver { hub, sequence, call, payload, .. } => {
                 self.deliver(host, life, hub, sequence, call, &payload);
             }

@@ -66,6 +66,7 @@ impl Trace {
             Effect::Hook { event, .. } => (7u8, event).hash(hasher),
             Effect::RegistryChanged { id, .. } => (8u8, id).hash(hasher),
             Effect::ViewChanged { .. } => hasher.write_u8(9),
+            Effect::SetRole { id, sequence, role, token, .. } => (10u8, id, sequence, role, token).hash(hasher),
         }
         let view = matches!(effect, Effect::ViewChanged { hub: Some(_) });
         self.line(view, || format!("{:>12} n{} -> {effect:?}", "", host + 1));

@@ -433,7 +433,8 @@ impl World {
         if viewed {
             let rows: Vec<_> = hub.registry().iter().map(|(id, row)| (id.clone(), row)).collect();
             for (id, row) in &rows {
-                let seen = Seen::Row { host, id, lookup: Some(row), owner: hub.owner(id) };
+                let owners: Vec<NodeId> = hub.owners(id).into_iter().cloned().collect();
+                let seen = Seen::Row { host, id, lookup: Some(row), owners: &owners };
                 self.watch.see(self.now, &seen);
             }
         }
@@ -441,7 +442,8 @@ impl World {
         changed.dedup();
         for id in &changed {
             let row = hub.registry().lookup(id);
-            let seen = Seen::Row { host, id, lookup: row.as_ref(), owner: hub.owner(id) };
+            let owners: Vec<NodeId> = hub.owners(id).into_iter().cloned().collect();
+            let seen = Seen::Row { host, id, lookup: row.as_ref(), owners: &owners };
             self.watch.see(self.now, &seen);
         }
     }

@@ -33,6 +33,8 @@ struct Bench {
 
 fn bounds() -> Bounds {
     Bounds {
+        copies: 0,
+        one_active: false,
         delay: 1_000,
         overlap: SECOND,
         converge: 10 * SECOND,
@@ -147,7 +149,7 @@ impl Bench {
     }
 
     fn show(&mut self, host: HostId, lookup: Option<&Lookup>, owner: HostId) {
-        self.see(&Seen::Row { host, id: &child(), lookup, owner: Some(&name(owner)) });
+        self.see(&Seen::Row { host, id: &child(), lookup, owners: &[name(owner)] });
     }
 
     fn ask_start(&mut self, host: HostId, id: u64, version: u64, wait: bool) {
@@ -202,7 +204,7 @@ fn census(rows: &[(u64, Pid)], owner: HostId, local: &[u64]) -> Census {
     Census {
         rows: rows
             .iter()
-            .map(|(version, at)| (child(), row(*version, std::slice::from_ref(at)), Some(name(owner))))
+            .map(|(version, at)| (child(), row(*version, std::slice::from_ref(at)), vec![name(owner)]))
             .collect(),
         digest: rows.iter().map(|(version, _)| version).sum(),
         settled: true,
