@@ -25,6 +25,7 @@ pub mod registry;
 pub mod request;
 mod requests;
 pub mod spec;
+pub mod strategy;
 mod stream;
 mod supervisor;
 mod time;

@@ -12,6 +12,7 @@ use crate::hashing::{Ring, Subject, moved_owners, stable_hash};
 use crate::id::{Boot, Member, NodeId};
 use crate::message::{Attributes, Phase};
 use crate::spec::Labels;
+use crate::strategy::Candidate;
 use crate::time::Time;
 
 /// The members of a view: each in one life.
@@ -46,6 +47,8 @@ pub(crate) struct View {
     distribution: Distribution,
     redundancy: Redundancy,
     members: Members,
+    /// Those that can own children, for a distribution of somebody's own; else empty.
+    candidates: Vec<Candidate>,
     hash: u64,
     ring: Ring,
     /// This node's place among the ring's, if it owns anything.
@@ -74,6 +77,7 @@ impl View {
             distribution: config.distribution.clone(),
             redundancy: config.redundancy.clone(),
             members: Members::new(),
+            candidates: Vec::new(),
             hash: 0,
             since: Vec::new(),
             ring,
@@ -129,6 +133,9 @@ impl View {
             self.met.retain(|node| !gone.contains(node));
             self.met.extend(self.ring.nodes().iter().filter(|node| !before.nodes().contains(node)).cloned());
         }
+        if matches!(self.distribution, Distribution::Custom(_)) {
+            self.candidates = members.iter().filter(|(_, seat)| seat.owns()).map(candidate).collect();
+        }
         self.hash = hash_of(&members);
         self.members = members;
         self.mine = self.ring.nodes().binary_search(&self.me).ok();
@@ -180,6 +187,10 @@ impl View {
         match (&self.distribution, subject.assigned) {
             (_, Some(assigned)) => self.among(&assigned.nodes, subject.requires(), copies),
             (Distribution::ConsistentHashing, None) => self.on_ring(subject, copies),
+            (Distribution::Custom(strategy), None) => {
+                let nodes = subject.spec.map(|spec| strategy.owners(spec, &self.candidates, copies));
+                self.among(&nodes.unwrap_or_default(), subject.requires(), copies)
+            }
             // Nobody has chosen yet.
             (Distribution::Guided | Distribution::CentralizedLoadBalancer(_), None) => Owners::new(),
         }
@@ -261,6 +272,11 @@ impl View {
     pub(crate) fn arcs_of(&self, node: &NodeId) -> Vec<(u64, u64)> {
         self.ring.arcs(node)
     }
+}
+
+fn candidate((node, seat): (&NodeId, &Seat)) -> Candidate {
+    let Attributes { weight, labels, .. } = &seat.attributes;
+    Candidate { node: node.clone(), weight: *weight, labels: labels.clone() }
 }
 
 /// Equal for equal sets of members, and for no others in practice.

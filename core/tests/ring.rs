@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use process_hub_core::hashing::{MovedRange, Ring, moved, stable_hash};
+use process_hub_core::hashing::{MovedRange, Ring, moved, moved_owners, stable_hash};
 use process_hub_core::id::NodeId;
 use proptest::prelude::*;
 
@@ -131,6 +131,26 @@ proptest! {
         random in proptest::collection::vec(any::<u64>(), 200),
     ) {
         agrees_with_brute_force(&Ring::new(old), &Ring::new(new), &random)?;
+    }
+
+    #[test]
+    fn moved_owners_is_complete_and_exact(
+        old in members(),
+        new in members(),
+        k in 1..4_usize,
+        random in proptest::collection::vec(any::<u64>(), 100),
+    ) {
+        let (old, new) = (Ring::new(old), Ring::new(new));
+        let ranges = moved_owners(&old, k, &new, k);
+        prop_assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0 && pair[0].1 + 1 < pair[1].0));
+        let whole = old != new && ranges == [(0, u64::MAX)];
+        let ends = ranges.iter().take(100).flat_map(|(from, to)| [*from, *to, from.wrapping_sub(1), to.wrapping_add(1)]);
+        for hash in random.into_iter().chain(ends).chain([0, u64::MAX]) {
+            let within = ranges.iter().any(|range| (range.0..=range.1).contains(&hash));
+            let same = old.owners(hash, k).eq(new.owners(hash, k));
+            // Where there are no more nodes than copies, all is looked at.
+            prop_assert!(within == !same || whole, "{hash}");
+        }
     }
 
     #[test]

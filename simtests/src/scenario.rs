@@ -24,10 +24,11 @@ use process_hub_core::request::{
     CallError, Reply, Request, StartError, StartOptions, StartOutcome, StartResult, StopOptions, StopOutcome,
     StopResult, Target,
 };
-use process_hub_core::spec::{ChildSpec, Restart};
+use process_hub_core::spec::{ChildSpec, Restart, Role};
 
 use crate::client::counter;
 use crate::oracles::seen::Seen;
+use crate::oracles::truth::Instance;
 use crate::oracles::{Watch, ledger};
 use crate::plan::{bounds, hub_id, node_configs};
 use crate::run::take_census;
@@ -265,13 +266,21 @@ impl Cluster {
     /// Whether each registry shows exactly what runs.
     fn is_shown_everywhere(&self, up: &[HostId]) -> bool {
         let truth = &self.world.watch.truth;
-        let shown = |id: &ChildId, row: &Lookup| {
-            let live = truth.live(id);
-            let running = live.len() == 1 && truth.instances[&live[0]].serves();
-            running && row.placements.len() == 1 && row.placements[0].pid == truth.instances[&live[0]].pid
+        let one_active = self.world.config.bounds.one_active;
+        let shown = |id: &ChildId, row: &Lookup, owners: usize| {
+            let live: Vec<_> = truth.live(id).iter().map(|key| &truth.instances[key]).collect();
+            let placed = |instance: &&Instance| {
+                row.placements.iter().any(|place| place.pid == instance.pid && place.role == instance.role)
+            };
+            let active = live.iter().filter(|instance| instance.role == Role::Active).count();
+            live.len() == owners
+                && row.placements.len() == owners
+                && live.iter().all(|instance| instance.serves() && placed(&instance))
+                && active == if one_active { 1 } else { owners }
         };
         up.iter().filter_map(|host| self.world.hub(*host)).all(|hub| {
-            hub.registry().len() == truth.live.len() && hub.registry().iter().all(|(id, row)| shown(id, &row))
+            hub.registry().len() == truth.live.len()
+                && hub.registry().iter().all(|(id, row)| shown(id, &row, hub.owners(id).len()))
         })
     }
 
@@ -389,7 +398,28 @@ impl Cluster {
         truth.live.iter().map(|(id, keys)| (id.as_str().to_owned(), serving(keys))).collect()
     }
 
-    /// Has the running instance of a child fail. Panics if none runs.
+    /// The nodes that a child belongs to, as a node of the cluster sees it.
+    #[must_use]
+    pub fn owners(&self, node: &str, child: &str) -> Vec<String> {
+        let owners = self.world.hub(self.host(node)).map(|hub| hub.owners(&id(child))).unwrap_or_default();
+        owners.into_iter().map(|owner| owner.as_str().to_owned()).collect()
+    }
+
+    /// The role that each copy of a child was last given, by node.
+    #[must_use]
+    pub fn roles(&self, child: &str) -> BTreeMap<String, Role> {
+        let truth = &self.world.watch.truth;
+        let live = truth.live(&id(child)).iter().map(|key| &truth.instances[key]);
+        live.map(|instance| (instance.pid.node.as_str().to_owned(), instance.role)).collect()
+    }
+
+    /// Has every start on a node fail from here on, or no more.
+    pub fn starts_fail_on(&mut self, node: &str, fail: bool) {
+        let host = self.host(node);
+        self.world.hosts[host].starts_fail = fail;
+    }
+
+    /// Has the first running instance of a child fail. Panics if none runs.
     pub fn fail_child(&mut self, child: &str) {
         let key = self.world.watch.truth.live(&id(child)).first().copied();
         let failed = key.is_some_and(|(host, _, sequence)| self.world.fail_child(host, sequence));

@@ -1,9 +1,11 @@
 //! The five axes on which hubs differ: one enum each, with every option of the reference and its default.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::{ConfigError, positive};
 use crate::spec::Role;
+use crate::strategy::{Distribute, Replicate};
 
 /// Which node each child belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,6 +20,8 @@ pub enum Distribution {
     /// The longest-lived member scores the load of all and assigns each child when it is declared, and again when it
     /// has lost its node.
     CentralizedLoadBalancer(LoadBalancer),
+    /// One's own.
+    Custom(Arc<dyn Distribute>),
 }
 
 /// The options of [`Distribution::CentralizedLoadBalancer`].
@@ -42,7 +46,7 @@ impl Distribution {
     /// Names the first option that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         match self {
-            Distribution::ConsistentHashing | Distribution::Guided => Ok(()),
+            Distribution::ConsistentHashing | Distribution::Guided | Distribution::Custom(_) => Ok(()),
             Distribution::CentralizedLoadBalancer(options) => {
                 between("distribution.max_history_size", options.max_history_size, 1, 1_000)?;
                 between("distribution.weight_decay_permille", options.weight_decay_permille, 1, 1_000)?;
@@ -68,6 +72,8 @@ pub enum Redundancy {
         /// Which of them are told their role when they start. Default none. (A change of role is always told.)
         signal: Signal,
     },
+    /// One's own.
+    Custom(Arc<dyn Replicate>),
 }
 
 /// How many copies of a child [`Redundancy::Replication`] runs.
@@ -117,6 +123,7 @@ impl Redundancy {
             Redundancy::Singularity => 1,
             Redundancy::Replication { factor: Factor::ClusterSize, .. } => members.max(1),
             Redundancy::Replication { factor: Factor::Copies(copies), .. } => *copies as usize,
+            Redundancy::Custom(strategy) => strategy.copies(members).clamp(1, members.max(1)),
         }
     }
 
@@ -132,6 +139,7 @@ impl Redundancy {
         match self {
             Redundancy::Singularity => Model::ActiveActive,
             Redundancy::Replication { model, .. } => *model,
+            Redundancy::Custom(strategy) => strategy.model(),
         }
     }
 
@@ -147,11 +155,16 @@ impl Redundancy {
     /// Whether a copy that starts in this role is told so.
     #[must_use]
     pub fn signals(&self, role: Role) -> bool {
-        match self {
-            Redundancy::Singularity | Redundancy::Replication { signal: Signal::None, .. } => false,
-            Redundancy::Replication { signal: Signal::All, .. } => true,
-            Redundancy::Replication { signal: Signal::Active, .. } => role == Role::Active,
-            Redundancy::Replication { signal: Signal::Passive, .. } => role == Role::Passive,
+        let signal = match self {
+            Redundancy::Singularity => Signal::None,
+            Redundancy::Replication { signal, .. } => *signal,
+            Redundancy::Custom(strategy) => strategy.signal(),
+        };
+        match signal {
+            Signal::None => false,
+            Signal::All => true,
+            Signal::Active => role == Role::Active,
+            Signal::Passive => role == Role::Passive,
         }
     }
 
@@ -162,7 +175,9 @@ impl Redundancy {
             Redundancy::Replication { factor: Factor::Copies(copies), .. } => {
                 between("redundancy.replication_factor", *copies, 1, 64)
             }
-            Redundancy::Singularity | Redundancy::Replication { factor: Factor::ClusterSize, .. } => Ok(()),
+            Redundancy::Singularity
+            | Redundancy::Replication { factor: Factor::ClusterSize, .. }
+            | Redundancy::Custom(_) => Ok(()),
         }
     }
 }

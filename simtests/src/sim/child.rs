@@ -27,7 +27,7 @@ impl World {
         let running = Running { hub, stage: Stage::Starting, doomed: false, value: 0, replies: Vec::new() };
         let slow = self.children.chance(self.child_faults.start_slow);
         let takes = self.children.log_between(20, if slow { 400_000 } else { 2_000 });
-        let fails = self.children.chance(self.child_faults.start_fails);
+        let fails = self.children.chance(self.child_faults.start_fails) || self.hosts[host].starts_fail;
         if slow {
             self.count("child_slow_start");
         }

@@ -127,6 +127,8 @@ pub(crate) struct Host {
     pub(crate) lives: u32,
     /// Whether the machine answers at all when its process does not run.
     pub(crate) powered: bool,
+    /// Whether no instance comes up here.
+    pub(crate) starts_fail: bool,
     /// What no earlier life used as a boot.
     pub(crate) boots: Vec<Boot>,
     pub(crate) inbox: VecDeque<Arrival>,
@@ -148,6 +150,7 @@ impl Host {
             life: None,
             lives: 0,
             powered: true,
+            starts_fail: false,
             boots: Vec::new(),
             inbox: VecDeque::new(),
             busy_until: 0,

@@ -3,6 +3,7 @@
 mod after;
 mod callers;
 mod copies;
+mod roles;
 mod rows;
 
 use std::sync::Arc;
@@ -217,8 +218,13 @@ fn census(rows: &[(u64, Pid)], owner: HostId, local: &[u64]) -> Census {
 /// The list of oracles is complete: each has a test below that names it.
 #[test]
 fn each_oracle_has_a_test_that_it_fires() {
-    let tests =
-        [include_str!("after.rs"), include_str!("callers.rs"), include_str!("copies.rs"), include_str!("rows.rs")];
+    let tests = [
+        include_str!("after.rs"),
+        include_str!("callers.rs"),
+        include_str!("copies.rs"),
+        include_str!("roles.rs"),
+        include_str!("rows.rs"),
+    ];
     for id in Watch::ids() {
         let names = format!("assert_fired(\"{id}\")");
         assert!(tests.iter().any(|text| text.contains(&names)), "{id} is never shown to fire");

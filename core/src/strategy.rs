@@ -1,0 +1,92 @@
+//! Strategies of one's own: a trait an axis.
+//!
+//! A strategy is a pure function of what it is given: it is asked again and again, on every node, and all nodes must
+//! come to the same answer. It is compared by its name and version, here and between nodes, so a change of what it
+//! answers is a new version. It must not panic (the async face of a hub contains it if it does; the core alone does not).
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+
+use crate::config::{Model, Signal};
+use crate::id::NodeId;
+use crate::spec::{ChildSpec, Labels};
+
+/// A member that can own children.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// Its name.
+    pub node: NodeId,
+    /// Its share relative to the others': 1 is normal.
+    pub weight: u32,
+    /// What it has.
+    pub labels: Labels,
+}
+
+/// Which nodes a child belongs to.
+pub trait Distribute: Send + Sync {
+    /// Its name: with its version, what it is known by.
+    fn name(&self) -> &str;
+
+    /// Its version. Default 1.
+    fn version(&self) -> u32 {
+        1
+    }
+
+    /// The nodes that a child belongs to, the first owner first, from `members`, which are sorted by name. Of more than
+    /// `copies` the first count. A node that is no member, or lacks a label that the child asks for, is passed over, and
+    /// one that is named twice counts once; while nobody is left the child runs nowhere.
+    fn owners(&self, child: &ChildSpec, members: &[Candidate], copies: usize) -> Vec<NodeId>;
+}
+
+/// How many copies of a child run, and which of them serve.
+pub trait Replicate: Send + Sync {
+    /// Its name: with its version, what it is known by.
+    fn name(&self) -> &str;
+
+    /// Its version. Default 1.
+    fn version(&self) -> u32 {
+        1
+    }
+
+    /// How many copies run where so many members can own children. 0 counts as 1; more than there are members, as that
+    /// many.
+    fn copies(&self, members: usize) -> usize;
+
+    /// Which copies serve. Default all.
+    fn model(&self) -> Model {
+        Model::ActiveActive
+    }
+
+    /// Which copies are told their role when they start. Default none.
+    fn signal(&self) -> Signal {
+        Signal::None
+    }
+}
+
+macro_rules! known_by_name {
+    ($strategy:ident) => {
+        impl fmt::Debug for dyn $strategy {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} v{}", self.name(), self.version())
+            }
+        }
+
+        impl PartialEq for dyn $strategy {
+            fn eq(&self, other: &Self) -> bool {
+                (self.name(), self.version()) == (other.name(), other.version())
+            }
+        }
+
+        impl Eq for dyn $strategy {}
+
+        impl Hash for dyn $strategy {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                (self.name(), self.version()).hash(state);
+            }
+        }
+    };
+}
+
+known_by_name!(Distribute);
+known_by_name!(Replicate);
