@@ -15,6 +15,7 @@ extern crate self as process_hub;
 
 mod child;
 mod codec;
+mod contain;
 mod context;
 mod driver;
 mod error;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use process_hub_core::config::MembershipConfig;
 use process_hub_core::id::{Addr, Boot, NodeId};
+use process_hub_core::spec::Labels;
 use smol_str::SmolStr;
 
 /// What a node is told at its start. Made with [`NodeOptions::new`]; change fields as needed.
@@ -25,6 +26,11 @@ pub struct NodeOptions {
     pub cookies: Vec<Cookie>,
     /// How it watches the others.
     pub membership: MembershipConfig,
+    /// Its share of the children relative to the others', where that is by consistent hashing: 0 is given nothing.
+    /// Default 1, at most [`process_hub_core::hashing::MAX_WEIGHT`].
+    pub weight: u32,
+    /// What it has that children can ask for. Default none.
+    pub labels: Labels,
     /// What strangers and slow peers may cost.
     pub limits: LinkLimits,
     /// Messages that may wait for one child. Default 1,024.
@@ -45,6 +51,8 @@ impl NodeOptions {
             cluster: SmolStr::new_static("default"),
             cookies: Vec::new(),
             membership: MembershipConfig::default(),
+            weight: 1,
+            labels: Labels::new(),
             limits: LinkLimits::default(),
             mailbox_capacity: 1_024,
             boot: None,

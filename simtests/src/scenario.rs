@@ -275,7 +275,7 @@ impl Cluster {
             let active = live.iter().filter(|instance| instance.role == Role::Active).count();
             live.len() == owners
                 && row.placements.len() == owners
-                && live.iter().all(|instance| instance.serves() && placed(&instance))
+                && live.iter().all(|instance| instance.serves() && placed(instance))
                 && active == if one_active { 1 } else { owners }
         };
         up.iter().filter_map(|host| self.world.hub(*host)).all(|hub| {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use process_hub::{Cookie, NodeHandle, NodeOptions, StartNodeError};
 use process_hub_core::config::MembershipConfig;
 use process_hub_core::id::{Addr, Boot, IdError, NodeId};
+use process_hub_core::spec::Labels;
 
 use crate::{Tcp, Tokio};
 
@@ -42,6 +43,8 @@ impl Node {
             cluster: None,
             accept_plaintext: false,
             membership: MembershipConfig::default(),
+            weight: 1,
+            labels: Labels::new(),
             boot: None,
         }
     }
@@ -59,6 +62,8 @@ pub struct NodeBuilder {
     cluster: Option<String>,
     accept_plaintext: bool,
     membership: MembershipConfig,
+    weight: u32,
+    labels: Labels,
     boot: Option<Boot>,
 }
 
@@ -106,6 +111,19 @@ impl NodeBuilder {
         self
     }
 
+    /// Its share of the children relative to the others', where that is by consistent hashing. 0 is given nothing.
+    /// Default 1, at most 64.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// What it has that children can ask for with [`ChildSpec::requires`](process_hub_core::spec::ChildSpec::requires).
+    pub fn labels<L: AsRef<str>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
+        self.labels = labels.into_iter().collect();
+        self
+    }
+
     /// This life of the node's name: greater than any earlier one. Default: from the wall clock and randomness.
     pub fn boot(mut self, boot: Boot) -> Self {
         self.boot = Some(boot);
@@ -150,6 +168,7 @@ impl NodeBuilder {
             options.cluster = cluster.into();
         }
         options.membership = self.membership;
+        (options.weight, options.labels) = (self.weight, self.labels);
         options.boot = self.boot;
         Ok(options)
     }

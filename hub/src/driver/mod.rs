@@ -61,6 +61,7 @@ pub async fn start<R: Runtime, T: Transport>(
     let mut config = NodeConfig::new(options.name.clone(), &advertises);
     config.join.clone_from(&options.join);
     config.membership = options.membership.clone();
+    (config.weight, config.labels) = (options.weight, options.labels.clone());
     let boot = options.boot.unwrap_or_else(|| boot(&runtime));
     let node = Node::new(config, boot, runtime.random_u64())?;
 

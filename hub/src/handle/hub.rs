@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::child::Child;
 use crate::codec;
+use crate::contain::contained;
 use crate::driver::ChildReport;
 use crate::error::{CallError, Closed, OpenHubError, StartError, StopError};
 use crate::events::{Events, HubEvent};
@@ -349,7 +350,7 @@ pub struct HubBuilder {
 
 impl HubBuilder {
     pub(crate) fn new(node: Arc<NodeShared>, config: HubConfig) -> Self {
-        Self { node, config, kinds: Ok(Kinds::default()) }
+        Self { node, config: contained(config), kinds: Ok(Kinds::default()) }
     }
 
     /// Registers a kind of child: recipes that name [`Child::KIND`] can be started on this node from the hub's start.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use process_hub_core::ChildEvent::{self, Exited, Replied, StartFailed, Started};
+use process_hub_core::id::Token;
+use process_hub_core::spec::Role;
 use process_hub_core::{ExitReason, StopReason};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +75,12 @@ impl Child for Puppet {
         self.log.clone()
     }
 
+    async fn role_changed(&mut self, role: Role, ctx: &mut Context<Self>) {
+        assert_eq!(ctx.role(), role);
+        let part = if role == Role::Active { 100 } else { 200 };
+        self.log.push(part + u32::try_from(ctx.token().counter).unwrap());
+    }
+
     async fn stop(&mut self, cause: StopCause, ctx: &mut Context<Self>) {
         if cause == StopCause::Told(StopReason::Moved) {
             ctx.sleep(Duration::from_secs(3_600)).await;
@@ -98,6 +106,21 @@ async fn calls_are_answered_in_order_and_a_stop_ends_it() {
     assert_eq!(reply(alone.event().await), (11, Ok(vec![1, 2])));
     stop(&mailbox);
     assert_eq!(alone.event().await, Exited { reason: ExitReason::Shutdown });
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_its_role_and_token_before_messages_that_wait() {
+    let mut alone = Alone::new();
+    let mailbox = alone.run::<Puppet>(1, Begin::Well);
+    assert_eq!(alone.event().await, Started);
+    let token = |counter| Token { counter, ..crate::testing::token(1) };
+    alone.call::<Puppet>(&mailbox, 10, &Tell::Note(1));
+    mailbox.set_role(Role::Passive, token(1));
+    mailbox.set_role(Role::Active, token(7));
+    assert_eq!(reply(alone.event().await), (10, Ok(vec![107, 1])), "of two roles the last counts");
+    mailbox.set_role(Role::Passive, token(7));
+    alone.call::<Puppet>(&mailbox, 11, &Tell::Read);
+    assert_eq!(reply(alone.event().await), (11, Ok(vec![107, 1, 207])));
 }
 
 #[tokio::test(start_paused = true)]

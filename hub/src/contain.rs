@@ -1,0 +1,111 @@
+//! Strategies of users' own, kept from taking the node down with them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use process_hub_core::config::{Distribution, HubConfig, Model, Redundancy, Signal};
+use process_hub_core::id::NodeId;
+use process_hub_core::spec::ChildSpec;
+use process_hub_core::strategy::{Candidate, Distribute, Replicate};
+
+/// The same configuration, of which a strategy that panics is as one that knows no answer: its child belongs to nobody,
+/// or has one copy.
+pub(crate) fn contained(mut config: HubConfig) -> HubConfig {
+    if let Distribution::Custom(strategy) = config.distribution {
+        config.distribution = Distribution::Custom(Arc::new(Contained(strategy)));
+    }
+    if let Redundancy::Custom(strategy) = config.redundancy {
+        config.redundancy = Redundancy::Custom(Arc::new(Contained(strategy)));
+    }
+    config
+}
+
+struct Contained<S: ?Sized>(Arc<S>);
+
+impl<S: ?Sized> Contained<S> {
+    /// What the strategy answers, or `otherwise` where it panics. It is told nothing that it could leave half done.
+    fn ask<T>(&self, what: &str, otherwise: T, ask: impl FnOnce(&S) -> T) -> T {
+        catch_unwind(AssertUnwindSafe(|| ask(&self.0))).unwrap_or_else(|_| {
+            tracing::error!(what, "a strategy panicked: it is taken to have no answer");
+            otherwise
+        })
+    }
+}
+
+impl Distribute for Contained<dyn Distribute> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
+    fn owners(&self, child: &ChildSpec, members: &[Candidate], copies: usize) -> Vec<NodeId> {
+        self.ask("owners", Vec::new(), |strategy| strategy.owners(child, members, copies))
+    }
+}
+
+impl Replicate for Contained<dyn Replicate> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
+    fn copies(&self, members: usize) -> usize {
+        self.ask("copies", 1, |strategy| strategy.copies(members))
+    }
+
+    fn model(&self) -> Model {
+        self.ask("model", Model::ActiveActive, Replicate::model)
+    }
+
+    fn signal(&self) -> Signal {
+        self.ask("signal", Signal::None, Replicate::signal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use process_hub_core::id::{ChildId, HubId, Kind};
+
+    struct Broken;
+
+    impl Distribute for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+
+        fn owners(&self, _: &ChildSpec, _: &[Candidate], _: usize) -> Vec<NodeId> {
+            panic!("no idea")
+        }
+    }
+
+    impl Replicate for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+
+        fn copies(&self, _: usize) -> usize {
+            panic!("no idea")
+        }
+    }
+
+    #[test]
+    fn a_strategy_that_panics_has_no_answer_and_keeps_its_name() {
+        let mut config = HubConfig::new(HubId::new("h").unwrap());
+        config.distribution = Distribution::Custom(Arc::new(Broken));
+        config.redundancy = Redundancy::Custom(Arc::new(Broken));
+        let contained = contained(config.clone());
+        assert_eq!(contained, config);
+        assert_eq!(contained.digest(), config.digest());
+        assert_eq!(contained.redundancy.copies(3), 1);
+        let Distribution::Custom(strategy) = &contained.distribution else { panic!("it is one's own") };
+        let spec = ChildSpec::new(ChildId::new("c").unwrap(), Kind::new("k").unwrap(), Vec::new());
+        assert_eq!(strategy.owners(&spec, &[], 1), []);
+    }
+}
