@@ -82,7 +82,7 @@ mod tests {
             let mut told = Told::nobody(100);
             told.add(0);
             let (mut tellers, mut steps) = (vec![(0, told)], 0);
-            let mut heard = vec![false; 100];
+            let mut heard = [false; 100];
             heard[0] = true;
             while !tellers.is_empty() {
                 steps += 1;

@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let there = zoe.hub(config(name, by_name())?).child::<Counter>().start().await?;
         until(&here, |hub| hub.nodes(true).len() == 2).await;
         until(&there, |hub| hub.nodes(true).len() == 2).await;
-        let specs = (1..=5).map(|n| ChildSpec::of::<Counter>(format!("c{n}"), 0)).collect::<Result<Vec<_>, _>>()?;
+        let specs = (1..=5).map(|n| ChildSpec::of::<Counter>(format!("c{n}"), None)).collect::<Result<Vec<_>, _>>()?;
         let started = here.start_children(specs).await?;
         for (id, pids) in &started.started {
             println!("{name}: {id} runs on {}", pids[0].node);
