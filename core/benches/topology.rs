@@ -16,7 +16,7 @@ use cpu_time::ThreadTime;
 use process_hub_core::config::HubConfig;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
 use process_hub_core::message::{
-    Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireRow,
+    Attributes, Batch, Hello, HubMessage, Mark, Phase, RowState, Snapshot, WireDot, WireEntry, WireMemory, WireRow,
 };
 use process_hub_core::spec::{ChildSpec, Role};
 use process_hub_core::{ChildEvent, Effect, Effects, Hub, HubInput, Time};
@@ -50,6 +50,10 @@ struct Bench {
     longest: Duration,
     steps: usize,
     starts: usize,
+}
+
+fn mark(view: u64) -> Mark {
+    Mark { view, number: 1, ballot: 0 }
 }
 
 fn member(at: usize) -> Member {
@@ -115,6 +119,7 @@ impl Bench {
             position: None,
             answer: false,
             attributes: Attributes::default(),
+            memory: WireMemory::default(),
         };
         self.numbers.insert(peer.node.clone(), (1, 0));
         self.input(HubInput::Message { from: peer, body: HubMessage::Hello(hello) });
@@ -130,7 +135,7 @@ impl Bench {
     }
 
     fn install(&mut self, members: impl Iterator<Item = usize>, snapshot: Snapshot) {
-        let installed = Some(self.hub.view_hash());
+        let installed = Some(mark(self.hub.view_hash()));
         for at in members {
             self.say(&member(at), Batch { snapshot, installed, ..Batch::default() });
         }
@@ -201,7 +206,7 @@ fn run(children: usize) {
     report("node down", children, bench.take());
 
     bench.meet(50);
-    let installed = Some(bench.hub.view_hash());
+    let installed = Some(mark(bench.hub.view_hash()));
     bench.numbers.insert(member(50).node, (2, 0));
     bench.say(&member(50), Batch { snapshot: Snapshot::Last, installed, ..Batch::default() });
     bench.install((1..NODES).filter(|at| *at != 50), Snapshot::Not);

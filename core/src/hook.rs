@@ -125,6 +125,25 @@ pub enum HookEvent {
         /// The fields that differ: name, ours, theirs.
         fields: Vec<(SmolStr, SmolStr, SmolStr)>,
     },
+    /// This node's part of the cluster has lost its quorum: its children are ended, and nothing is started or stopped.
+    QuorumLost {
+        /// How many members the view has.
+        members: u32,
+        /// How many are needed, where that is a number.
+        needed: Option<u32>,
+    },
+    /// This node's part of the cluster has its quorum (again): what belongs here is started.
+    QuorumRegained {
+        /// How many members the view has.
+        members: u32,
+    },
+    /// A member was not admitted: with one name more two quorums need no member in common.
+    JoinerRefused {
+        /// Who.
+        node: Member,
+        /// How many names there are already.
+        names: u32,
+    },
 }
 
 impl HookEvent {
@@ -149,6 +168,9 @@ impl HookEvent {
             HookEvent::RestartIntensityReached { .. } => "restart_intensity_reached",
             HookEvent::CoordinatorShutdown { .. } => "coordinator_shutdown",
             HookEvent::ConfigMismatch { .. } => "config_mismatch",
+            HookEvent::QuorumLost { .. } => "quorum_lost",
+            HookEvent::QuorumRegained { .. } => "quorum_regained",
+            HookEvent::JoinerRefused { .. } => "joiner_refused",
         }
     }
 }

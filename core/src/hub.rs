@@ -13,6 +13,7 @@ use crate::message::{Attributes, HubMessage, Phase};
 use crate::outbox::{Outbox, Pace};
 use crate::peer::Peer;
 use crate::pull::Pulls;
+use crate::quorum::Quorum;
 use crate::registry::{Key, Registry};
 use crate::request::Request;
 use crate::requests::Requests;
@@ -84,6 +85,9 @@ pub struct Hub {
     pub(crate) calls: Calls,
     pub(crate) pulls: Pulls,
     pub(crate) work: Work,
+    pub(crate) quorum: Quorum,
+    /// The hub is locked and some of its instances have yet to be told to end.
+    pub(crate) locking: bool,
     /// Who came to and went from the owners since the last redistribution was over.
     pub(crate) came: Vec<Member>,
     pub(crate) went: Vec<Member>,
@@ -140,6 +144,8 @@ impl Hub {
         let sync_at = now + sync_interval * u32::try_from(share).unwrap_or(0) / 1_000 + sync_interval / 10;
         #[cfg(feature = "sabotage")]
         let forgetful = config.sabotage == Some(crate::config::Sabotage::ForgetRemoval);
+        let quorum = Quorum::new(&config, now);
+        let counted = quorum.standing == crate::message::Standing::Counted;
         #[cfg_attr(not(feature = "sabotage"), expect(unused_mut, reason = "only a deliberate defect changes them"))]
         let (mut registry, mut view) = (Registry::new(me.clone(), minted), View::new(me.node.clone(), &config));
         #[cfg(feature = "sabotage")]
@@ -150,7 +156,7 @@ impl Hub {
         Ok(Hub {
             config,
             minted,
-            phase: if alone { Phase::Ready } else { Phase::Joining },
+            phase: if alone && counted { Phase::Ready } else { Phase::Joining },
             attributes,
             patience: (!alone).then(|| now + PATIENCE),
             registry,
@@ -162,6 +168,8 @@ impl Hub {
             calls: Calls::default(),
             pulls: Pulls::default(),
             work: Work::default(),
+            locking: false,
+            quorum,
             came: Vec::new(),
             went: Vec::new(),
             counter: 0,
@@ -215,6 +223,13 @@ impl Hub {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.view.is_complete() && self.work.is_empty() && self.supervisor.waiting() == 0
+    }
+
+    /// Whether it is locked: its part of the cluster has no quorum, so that nothing runs here and starts and stops are
+    /// refused. What the registry answers may be out of date meanwhile. Never under `Divergence`.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.quorum.locked
     }
 
     /// How far this node is with the hub.
@@ -276,10 +291,11 @@ impl Hub {
         }
         let peers = self.peers.values().filter_map(Peer::deadline).min();
         let telling = self.has_something_to_tell().then(|| self.pace.next());
+        let patience = self.patience.filter(|_| self.quorum.standing == crate::message::Standing::Counted);
         let view = self.view.deadline().filter(|_| self.phase != Phase::Joining);
         [
             Some(self.sync_at),
-            self.patience,
+            patience,
             telling,
             view,
             peers,
@@ -287,6 +303,7 @@ impl Hub {
             self.requests.deadline(),
             self.calls.deadline(),
             self.supervisor.deadline(),
+            self.quorum.deadline(self.phase != Phase::Joining),
         ]
         .into_iter()
         .flatten()

@@ -21,6 +21,7 @@ mod node;
 mod outbox;
 mod peer;
 mod pull;
+pub mod quorum;
 pub mod registry;
 pub mod request;
 mod requests;

@@ -67,11 +67,13 @@ pub struct Attributes {
     pub labels: Labels,
     /// Whether it is to be given nothing new.
     pub cordoned: bool,
+    /// How often it has been locked in this life: whoever was is another member afterwards.
+    pub term: u32,
 }
 
 impl Default for Attributes {
     fn default() -> Self {
-        Self { version: 0, weight: 1, labels: Labels::new(), cordoned: false }
+        Self { version: 0, weight: 1, labels: Labels::new(), cordoned: false, term: 0 }
     }
 }
 
@@ -205,6 +207,35 @@ pub enum HubMessage {
         /// The changes, with their place among the origin's.
         batch: Arc<Batch>,
     },
+    /// "May I serve?" Said to every member of the view in numbered rounds, under a quorum that has leases.
+    LeaseAsk {
+        /// The asker's number for the round, in ascending order.
+        round: u64,
+        /// The ballot whose tokens the asker is about to hand out, to be recorded.
+        ballot: u64,
+        /// What the asker knows.
+        known: Known,
+    },
+    /// The answer to a [`HubMessage::LeaseAsk`].
+    LeaseGrant {
+        /// The asker's number.
+        round: u64,
+        /// Whether it may, as far as the answerer is concerned.
+        granted: bool,
+        /// The installation of a view that the answerer is at and has marked; zero if it has not.
+        mark: u64,
+        /// What the answerer counts for.
+        standing: Standing,
+        /// What the answerer knows.
+        known: Known,
+    },
+    /// "Nothing runs at my end that rounds up to this one let me serve, nor will it."
+    LeaseRelease {
+        /// The sender's last round.
+        round: u64,
+    },
+    /// What the sender remembers has changed: names became members, or an operator has reset the size.
+    Memory(WireMemory),
 }
 
 /// What a member says first about a hub.
@@ -225,6 +256,8 @@ pub struct Hello {
     pub answer: bool,
     /// What it says of itself.
     pub attributes: Attributes,
+    /// What it remembers for the sake of the quorum.
+    pub memory: WireMemory,
 }
 
 /// What a member has seen of the starts of one life of a node.
@@ -361,6 +394,64 @@ pub struct WireFailure {
     pub reason: SmolStr,
 }
 
+/// A member's word that it has installed a view and told all its rows as of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Mark {
+    /// The view's hash.
+    pub view: u64,
+    /// Which installation of a view it is at this member, from 1: one that it comes back to has another.
+    pub number: u64,
+    /// The highest ballot of tokens that it has recorded.
+    pub ballot: u64,
+}
+
+/// What a member counts for in a quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Standing {
+    /// One.
+    Counted,
+    /// Nothing: what an earlier life of it granted may still last.
+    Waiting,
+    /// Nothing before it was told what it has forgotten; whatever an earlier life of it granted is over.
+    Waited,
+}
+
+/// What a member knows of the cluster for the sake of its quorum. Of two the larger holds, field by field; `size` only
+/// within one epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Known {
+    /// How often an operator has reset the cluster's size.
+    pub epoch: u32,
+    /// The size that the cluster is known to have had.
+    pub size: u32,
+    /// The lineage of its tokens.
+    pub lineage: u32,
+    /// The highest ballot of tokens.
+    pub ballot: u64,
+}
+
+/// A member that was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireLoss {
+    /// Who.
+    pub node: NodeId,
+    /// How long ago, in microseconds.
+    pub ago: u64,
+}
+
+/// What a member remembers of the cluster for the sake of its quorum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WireMemory {
+    /// In brief.
+    pub known: Known,
+    /// The names that were members in that epoch.
+    #[serde(with = "bounded::list")]
+    pub names: Vec<NodeId>,
+    /// The members that were lost of late, where that counts.
+    #[serde(with = "bounded::list")]
+    pub losses: Vec<WireLoss>,
+}
+
 /// Where a stream's first messages, which list all rows of the sender, begin and end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Snapshot {
@@ -398,8 +489,8 @@ pub struct Batch {
     pub snapshot: Snapshot,
     /// How far the sender is with the hub, where that has changed.
     pub phase: Option<Phase>,
-    /// "With this, you have all my rows as of the view with this hash, which I have installed."
-    pub installed: Option<u64>,
+    /// "With this, you have all my rows as of this view, which I have installed."
+    pub installed: Option<Mark>,
     /// Starts, of this batch or before, that were given to nodes. Applied behind the starts and before the stops.
     #[serde(with = "bounded::list")]
     pub assigns: Vec<WireAssign>,

@@ -11,7 +11,7 @@ use crate::id::{Addr, Boot, HubId, Member, NodeId, RequestId};
 use crate::input::Input;
 use crate::membership::{Fact, Membership, Route};
 use crate::message::{Attributes, HubMessage, Message};
-use crate::request::{CallError, Reply, Request, StartError, StopError};
+use crate::request::{CallError, Reply, Request, ResetError, StartError, StopError};
 use crate::time::Time;
 
 /// What a member is to this node.
@@ -172,7 +172,8 @@ impl Node {
             Request::Start { hub, .. }
             | Request::Stop { hub, .. }
             | Request::Call { hub, .. }
-            | Request::Cast { hub, .. } => Some(hub.clone()),
+            | Request::Cast { hub, .. }
+            | Request::ResetClusterSize { hub, .. } => Some(hub.clone()),
         };
         match (hub, request) {
             (_, Request::OpenHub(config)) => {
@@ -194,6 +195,9 @@ impl Node {
             }
             (Some(hub), Request::Cast { .. }) => {
                 effects.push(Effect::Reply { id, reply: Reply::Cast(Err(CallError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::ResetClusterSize { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Reset(Err(ResetError::UnknownHub(hub))) });
             }
             (None, _) => {}
         }

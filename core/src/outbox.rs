@@ -11,7 +11,8 @@ use smol_str::SmolStr;
 use crate::config::limits;
 use crate::id::{ChildId, Member};
 use crate::message::{
-    Assignment, Attributes, Batch, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow, WireStop,
+    Assignment, Attributes, Batch, Mark, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow,
+    WireStop,
 };
 use crate::registry::{Dot, Registry, Row};
 use crate::spec::ChildSpec;
@@ -115,8 +116,8 @@ impl Outbox {
     }
 
     /// All rows so far were told as of this view.
-    pub(crate) fn installed(&mut self, view: u64) {
-        self.open.installed = Some(view);
+    pub(crate) fn installed(&mut self, mark: Mark) {
+        self.open.installed = Some(mark);
         self.bytes += 8;
     }
 

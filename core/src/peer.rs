@@ -24,6 +24,8 @@ pub(crate) struct Peer {
     pub(crate) minted: Boot,
     /// Its configuration differs, and that was told.
     pub(crate) mismatch: bool,
+    /// It was not admitted, and that was told.
+    pub(crate) refused: bool,
     /// Its declared set was compared with ours at least once.
     pub(crate) compared: bool,
     pub(crate) out: Option<Outbound>,
@@ -44,6 +46,7 @@ impl Peer {
             phase: None,
             attributes: Attributes::default(),
             mismatch: false,
+            refused: false,
             compared: false,
             out: None,
             inb: Inbound::default(),

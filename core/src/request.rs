@@ -56,6 +56,15 @@ pub enum Request {
         /// The message, bytes to the core.
         payload: Bytes,
     },
+    /// Say how large the cluster is, under a quorum: all members of the view take it over, whatever they remember. For
+    /// a cluster that has become smaller for good, or whose members have all forgotten what they knew; on a part of a
+    /// cluster whose other part still serves it makes two that serve.
+    ResetClusterSize {
+        /// Of which hub.
+        hub: HubId,
+        /// How many nodes it has.
+        size: u32,
+    },
     /// Hand the children of this node to others, then leave the cluster. Answered by [`Reply::Left`] when no child
     /// runs here any more, or when `deadline` has passed.
     Leave {
@@ -142,6 +151,8 @@ pub enum Reply {
     Call(Result<Bytes, CallError>),
     /// To [`Request::Cast`]. Ok says that it was sent, not that it arrived.
     Cast(Result<(), CallError>),
+    /// To [`Request::ResetClusterSize`].
+    Reset(Result<(), ResetError>),
     /// To [`Request::Leave`]. The number is how many children still ran here when the deadline passed.
     Left(u64),
 }
@@ -221,6 +232,21 @@ pub enum StopError {
     Overloaded(usize),
 }
 
+/// A cluster's size was not reset; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResetError {
+    /// The node does not take part in that hub.
+    #[error("this node does not take part in hub `{0}`: name one that it runs")]
+    UnknownHub(HubId),
+    /// The hub's partition tolerance remembers no size.
+    #[error("hub `{0}` has no quorum of a known size: there is nothing to reset")]
+    NoQuorum(HubId),
+    /// No cluster has no nodes, and none has so many.
+    #[error("a cluster of {0} nodes cannot be: name a size from 1 to 1024")]
+    OutOfRange(u32),
+}
+
 /// A message could not be handed over, or no reply came.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -251,6 +277,9 @@ pub enum CallError {
     /// The instance refused the message: its bytes made no sense to it, or it panicked. The text says why.
     #[error("child `{0}` failed on the message: {1}")]
     Failed(ChildId, SmolStr),
+    /// The hub has lost its quorum. It was not handled.
+    #[error("hub `{0}` is locked: it has lost its quorum; try again when enough nodes are back")]
+    Locked(HubId),
 }
 
 /// Whether every child of a batch succeeded.

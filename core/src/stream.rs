@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::config::limits;
-use crate::message::{Batch, Snapshot};
+use crate::message::{Batch, Mark, Snapshot};
 use crate::registry::HostIx;
 use crate::time::Time;
 
@@ -249,7 +249,7 @@ pub(crate) struct Inbound {
     /// The rows of a listing under way.
     pub(crate) staged: Option<HostIx>,
     /// The view that the peer said it has installed, in this epoch.
-    pub(crate) installed: Option<u64>,
+    pub(crate) installed: Option<Mark>,
     asked: Option<Time>,
     /// What to add to a batch's place among the peer's changes for its place in this stream, once that is known.
     offset: Option<u64>,
@@ -329,7 +329,13 @@ impl Inbound {
 
     /// Whether all rows of the peer are known, as of `view`.
     pub(crate) fn has_installed(&self, view: u64) -> bool {
-        self.staged.is_none() && self.rows.is_some() && self.installed == Some(view)
+        self.mark_of(view).is_some()
+    }
+
+    /// The peer's mark for `view`, if all its rows are known as of it.
+    pub(crate) fn mark_of(&self, view: u64) -> Option<Mark> {
+        let known = self.staged.is_none() && self.rows.is_some();
+        self.installed.filter(|mark| known && mark.view == view)
     }
 
     pub(crate) fn position(&self) -> Option<(u32, u64)> {

@@ -50,6 +50,8 @@ pub(crate) struct View {
     /// Those that can own children, for a distribution of somebody's own; else empty.
     candidates: Vec<Candidate>,
     hash: u64,
+    /// How many views were installed so far.
+    number: u64,
     ring: Ring,
     /// This node's place among the ring's, if it owns anything.
     mine: Option<usize>,
@@ -79,6 +81,7 @@ impl View {
             members: Members::new(),
             candidates: Vec::new(),
             hash: 0,
+            number: 0,
             since: Vec::new(),
             ring,
             mine: None,
@@ -98,6 +101,23 @@ impl View {
 
     pub(crate) fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// Which installation of a view this is, from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The view has to be completed once more.
+    pub(crate) fn reopen(&mut self) {
+        self.complete = false;
+    }
+
+    /// What this node owned so far counts for nothing.
+    pub(crate) fn forget(&mut self) {
+        self.complete = false;
+        self.continuous = false;
+        self.since.clear();
     }
 
     pub(crate) fn has(&self, member: &Member) -> bool {
@@ -137,6 +157,7 @@ impl View {
             self.candidates = members.iter().filter(|(_, seat)| seat.owns()).map(candidate).collect();
         }
         self.hash = hash_of(&members);
+        self.number += 1;
         self.members = members;
         self.mine = self.ring.nodes().binary_search(&self.me).ok();
         self.complete = false;
@@ -286,7 +307,7 @@ fn hash_of(members: &Members) -> u64 {
         let Seat { boot, attributes, .. } = seat;
         // Writing to a String cannot fail.
         let _ = write!(text, "{}:{node}/{boot}/{}", node.as_str().len(), u8::from(seat.owns()));
-        let _ = write!(text, "/{}/{}", attributes.weight, u8::from(attributes.cordoned));
+        let _ = write!(text, "/{}/{}/{}", attributes.weight, u8::from(attributes.cordoned), attributes.term);
         for label in attributes.labels.iter() {
             let _ = write!(text, "/{}:{label}", label.len());
         }

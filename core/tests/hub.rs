@@ -479,6 +479,7 @@ fn a_child_declared_between_two_complete_views_is_started() {
         position: None,
         answer: false,
         attributes: process_hub_core::message::Attributes::default(),
+        memory: process_hub_core::message::WireMemory::default(),
     };
     for name in ["n1", "n2"] {
         world.input(name, HubInput::MemberUp(ghost.clone()));
@@ -533,6 +534,7 @@ fn owner_in_between() {
         position: None,
         answer: false,
         attributes: process_hub_core::message::Attributes::default(),
+        memory: process_hub_core::message::WireMemory::default(),
     };
     let from = world.member("n3").unwrap();
     world.input("n1", HubInput::Message { from, body: HubMessage::Hello(hello) });

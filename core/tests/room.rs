@@ -10,7 +10,7 @@ use process_hub_core::Message;
 use process_hub_core::config::limits;
 use process_hub_core::id::{Boot, ChildId, HubId, Member, NodeId};
 use process_hub_core::message::{
-    Attributes, Batch, Hello, HubMessage, Phase, WireContext, WireDot, WireSeen, WireStop,
+    Attributes, Batch, Hello, HubMessage, Phase, WireContext, WireDot, WireMemory, WireSeen, WireStop,
 };
 use process_hub_core::wire::{ENCODING, FrameReader, decode, encode};
 
@@ -40,9 +40,9 @@ fn origin() -> Member {
 /// The messages that take the most room for their bytes.
 fn dearest() -> Vec<(&'static str, Vec<u8>)> {
     let fields = vec![("".into(), "".into()); limits::BATCH / 2 + 1];
-    let attributes = Attributes::default();
+    let (attributes, memory) = (Attributes::default(), WireMemory::default());
     let (phase, minted) = (Phase::Ready, Boot(1));
-    let hello = Hello { config: 0, fields, phase, minted, position: None, answer: false, attributes };
+    let hello = Hello { config: 0, fields, phase, minted, position: None, answer: false, attributes, memory };
     let dots = vec![WireDot { origin: 0, counter: 1 }; limits::BATCH / 2 + 1];
     let stops = vec![WireStop { id: ChildId::new("c").unwrap(), dots }; 200];
     let empty = vec![WireStop { id: ChildId::new("c").unwrap(), dots: vec![] }; limits::BATCH / 2 + 1];

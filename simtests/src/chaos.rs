@@ -34,6 +34,8 @@ pub(crate) struct Chaos {
     aim: u32,
     lower_boots: u32,
     delay: u64,
+    /// The longest that a host may stand still without breaking what a quorum promises.
+    pause_bound: Option<u64>,
 }
 
 /// The faults that a sweep must have seen, by the names under which they are counted.
@@ -89,6 +91,7 @@ impl Chaos {
             aim: plan.aim,
             lower_boots: plan.lower_boots,
             delay: plan.world.delay,
+            pause_bound: plan.pause_bound(),
         };
         for host in 0..plan.world.nodes.len() {
             let at = chaos.random.log_between(1, 2_000_000);
@@ -194,6 +197,8 @@ impl Chaos {
             }
             Family::Pause => {
                 world.count("pause");
+                // Two pauses may follow each other.
+                let until = self.pause_bound.map_or(until, |bound| until.min(now + bound / 3));
                 world.pause(host, until);
             }
             Family::CutOneWay => {
@@ -220,6 +225,8 @@ impl Chaos {
                 }
             }
             Family::Leave => self.leave(world, host, until),
+            // A slow host is late by any amount: no quorum is safe then.
+            Family::SlowNode if self.pause_bound.is_some() => {}
             Family::SlowNode => {
                 world.count("slow_node");
                 let service = self.random.log_between(20, 2_000);
@@ -345,7 +352,8 @@ impl Chaos {
             NetFaults { jitter: world.net_faults.jitter, codec: world.net_faults.codec, ..NetFaults::default() };
         world.late.iter_mut().for_each(|frame| *frame = None);
         let hosts = world.hosts.len();
-        let whole = random.coin();
+        // Who has forgotten what a quorum knew is let in again only where all are there.
+        let whole = random.coin() || world.config.bounds.lease > 0;
         let mut core: Vec<_> = (0..hosts).filter(|_| random.chance(800_000) || whole).collect();
         if core.is_empty() {
             core = vec![random.below(hosts)];

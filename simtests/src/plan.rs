@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use process_hub_core::config::{HubConfig, MembershipConfig, Model, NodeConfig};
+use process_hub_core::config::{HubConfig, MembershipConfig, Model, NodeConfig, Partition};
 use process_hub_core::id::HubId;
+use process_hub_core::quorum::majority;
 
 use crate::oracles::truth::Bounds;
 use crate::sim::child::ChildFaults;
@@ -207,6 +208,11 @@ impl Plan {
         }
     }
 
+    /// The longest that a host may stand still in this run, where what a quorum promises depends on it.
+    pub(crate) fn pause_bound(&self) -> Option<u64> {
+        self.world.bounds.mutex.then(|| micros(self.world.hub.pause_bound))
+    }
+
     /// All of it in one line, for the reader of a failing seed.
     pub(crate) fn describe(&self) -> String {
         let families: Vec<_> =
@@ -310,10 +316,21 @@ pub(crate) fn bounds(
     // To find a heal: the longest wait before a dial is tried again, and a dial that was under way in vain. A child
     // that failed too often waits for its window. The rest is for the work itself.
     let constant = micros(membership.redial_max) + dial_timeout + micros(hub.restart_window) + SECOND;
+    // A restarted member waits, then reads, then what it was granted before has to be over for the others.
+    let leased = matches!(hub.partition, Partition::StaticQuorum { .. } | Partition::MajorityQuorum { .. });
+    let fence = micros(hub.lease + hub.pause_bound) + stop;
+    let quorum_takes = match hub.partition {
+        // A side unlocks at the latest when its losses are forgotten.
+        Partition::DynamicQuorum { threshold_time, .. } => micros(threshold_time),
+        _ if leased => 3 * fence + 2 * micros(hub.lease),
+        _ => 0,
+    };
+    let (quorum, mutex) = promises(&hub.partition, nodes);
+    let mutex = mutex && hub.redundancy.copies(usize::MAX) == 1;
     Bounds {
         delay,
         overlap: 2 * delay + keepalive + stop + repair + barrier,
-        converge: detect + 2 * keepalive + repair + barrier + stop + 6 * delay + constant,
+        converge: detect + 2 * keepalive + repair + barrier + stop + 6 * delay + constant + quorum_takes,
         stop,
         slack: SECOND + delay,
         copies: match hub.redundancy.copies(usize::MAX) {
@@ -326,6 +343,23 @@ pub(crate) fn bounds(
         keepalive,
         probe,
         sync,
+        lease: if leased { micros(hub.lease) / 3 } else { 0 },
+        quorum,
+        mutex,
+    }
+}
+
+/// How many members a side of a cluster of this size needs, if that is a number, and whether one side alone serves.
+fn promises(partition: &Partition, nodes: usize) -> (usize, bool) {
+    match partition {
+        Partition::StaticQuorum { quorum_size, startup_confirm: true } => {
+            let quorum = *quorum_size as usize;
+            (quorum, 2 * quorum > nodes)
+        }
+        Partition::MajorityQuorum { initial_cluster_size, .. } if *initial_cluster_size as usize >= nodes => {
+            (majority(*initial_cluster_size) as usize, true)
+        }
+        _ => (0, false),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use process_hub_core::Hub;
+use process_hub_core::request::Request;
 
 use crate::chaos::Chaos;
 use crate::client::Client;
@@ -132,6 +133,9 @@ impl Run {
         }
         let core = self.chaos.heal(&mut self.world);
         let healed = self.world.now;
+        if self.bounds().lease > 0 {
+            self.reset_size(&core, healed);
+        }
         let bound = self.bounds().converge;
         let mut last_bad = None;
         while self.world.now < healed + bound && !self.failed() {
@@ -155,6 +159,21 @@ impl Run {
         if !self.failed() {
             self.world.tell(&Seen::Finished);
         }
+    }
+
+    /// Where all have forgotten what a quorum knew and there are fewer of them than there could be, an operator has to
+    /// say how many there are. Now and then one does so without need.
+    fn reset_size(&mut self, core: &[HostId], healed: u64) {
+        let nodes = self.plan.world.nodes.len();
+        let odd = !nodes.is_multiple_of(2);
+        if odd && !self.plan.world.seed.is_multiple_of(4) {
+            return;
+        }
+        let Some(host) = core.first() else { return };
+        self.world.run_until(healed + self.bounds().converge / 4);
+        let (hub, size) = (self.world.hub_id().clone(), u32::try_from(nodes).unwrap_or(u32::MAX));
+        self.world.count("reset_size");
+        self.world.request(*host, Request::ResetClusterSize { hub, size });
     }
 
     /// The faults and the clients, side by side.
@@ -245,6 +264,7 @@ pub(crate) fn take_census(hub: &Hub) -> Census {
             .collect(),
         digest: registry.declared_digest(),
         settled: hub.is_settled(),
+        locked: hub.is_locked(),
         open: hub.open_requests(),
         local: hub.local().map(|(id, sequence)| (id.clone(), sequence)).collect(),
         size: format!("{hub:?}").len(),

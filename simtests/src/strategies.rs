@@ -9,6 +9,8 @@ use process_hub_core::config::{
     Distribution, Factor, HubConfig, Migration, Model, Partition, Redundancy, Signal, Synchronization,
 };
 
+use process_hub_core::quorum::majority;
+
 use crate::plan::hub_id;
 use crate::sim::random::{Purpose, Random};
 
@@ -16,7 +18,6 @@ use crate::sim::random::{Purpose, Random};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
     /// How many nodes the cluster has at the most.
-    #[expect(dead_code, reason = "for strategies whose options depend on it")]
     pub(crate) nodes: usize,
     /// The interval of repairs, whoever makes them.
     pub(crate) sync_interval: Duration,
@@ -86,7 +87,38 @@ const AXES: [Axis; 5] = [
         ],
     },
     Axis {
-        choices: &[Choice { name: "divergence", weight: 1, set: |hub, _, _| hub.partition = Partition::Divergence }],
+        choices: &[
+            Choice { name: "divergence", weight: 5, set: |hub, _, _| hub.partition = Partition::Divergence },
+            Choice {
+                name: "static-quorum",
+                weight: 3,
+                set: |hub, random, frame| {
+                    let quorum_size = majority(u32::try_from(frame.nodes).unwrap_or(u32::MAX));
+                    let startup_confirm = random.chance(800_000);
+                    hub.partition = Partition::StaticQuorum { quorum_size, startup_confirm };
+                    draw_lease(hub, random);
+                },
+            },
+            Choice {
+                name: "dynamic-quorum",
+                weight: 1,
+                set: |hub, random, _| {
+                    let quorum_size = u32::try_from(random.between(30, 90)).unwrap_or(50);
+                    let threshold_time = Duration::from_millis(random.log_between(500, 10_000));
+                    hub.partition = Partition::DynamicQuorum { quorum_size, threshold_time };
+                },
+            },
+            Choice {
+                name: "majority-quorum",
+                weight: 3,
+                set: |hub, random, frame| {
+                    let whole = u32::try_from(frame.nodes).unwrap_or(u32::MAX);
+                    let initial_cluster_size = if random.chance(700_000) { whole } else { 1 };
+                    hub.partition = Partition::MajorityQuorum { initial_cluster_size, track_max_size: true };
+                    draw_lease(hub, random);
+                },
+            },
+        ],
     },
 ];
 
@@ -103,6 +135,12 @@ fn replication(random: &mut Random, model: Model) -> Redundancy {
         _ => Signal::All,
     };
     Redundancy::Replication { factor, model, signal }
+}
+
+/// The spans of a quorum with leases.
+fn draw_lease(hub: &mut HubConfig, random: &mut Random) {
+    hub.lease = Duration::from_millis(random.log_between(300, 3_000));
+    hub.pause_bound = Duration::from_millis(random.log_between(200, 1_000));
 }
 
 /// How often a combination that the core refuses is drawn again.

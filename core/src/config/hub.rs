@@ -41,6 +41,17 @@ pub struct HubConfig {
     /// How long a member may keep a view from completing before it leaves this hub's view until it answers again.
     /// Default 5 s.
     pub barrier_timeout: Duration,
+    /// How long a node may serve after it has asked a quorum, under a quorum that has leases. Default 3 s. A member that
+    /// is lost is replaced after this, `stop_timeout` and `pause_bound` together; a third of it must be enough for a
+    /// message and its answer.
+    pub lease: Duration,
+    /// The longest time that a node's process may stand still without two nodes serving one child. Default 1 s.
+    pub pause_bound: Duration,
+    /// How much faster or slower than another a node's clock may run, in millionths. Default 200.
+    pub clock_drift_ppm: u32,
+    /// Whether no node of this name was ever a member of the hub before. A node that was and has forgotten all counts in
+    /// no quorum before it has waited and been told. Not compared between nodes. Default false.
+    pub first_start: bool,
     /// A deliberate defect.
     #[cfg(feature = "sabotage")]
     pub sabotage: Option<Sabotage>,
@@ -78,6 +89,10 @@ impl HubConfig {
             restart_backoff: Duration::from_millis(10),
             stop_timeout: Duration::from_secs(5),
             barrier_timeout: Duration::from_secs(5),
+            lease: Duration::from_secs(3),
+            pause_bound: Duration::from_secs(1),
+            clock_drift_ppm: 200,
+            first_start: false,
             #[cfg(feature = "sabotage")]
             sabotage: None,
         }
@@ -104,6 +119,12 @@ impl HubConfig {
         positive("restart_backoff", self.restart_backoff)?;
         positive("stop_timeout", self.stop_timeout)?;
         positive("barrier_timeout", self.barrier_timeout)?;
+        positive("lease", self.lease)?;
+        positive("pause_bound", self.pause_bound)?;
+        if self.clock_drift_ppm > 100_000 {
+            let problem = "must be at most 100000: no clock is off by more than a tenth";
+            return Err(ConfigError::new("clock_drift_ppm", self.clock_drift_ppm, problem));
+        }
         Ok(())
     }
 
@@ -115,9 +136,6 @@ impl HubConfig {
         }
         if !matches!(self.migration, Migration::ColdSwap { handover: false, .. }) {
             return Err(ConfigError::new("migration", format!("{:?}", self.migration), problem));
-        }
-        if self.partition != Partition::Divergence {
-            return Err(ConfigError::new("partition", format!("{:?}", self.partition), problem));
         }
         Ok(())
     }
@@ -138,6 +156,9 @@ impl HubConfig {
             field("restart_backoff", format!("{:?}", self.restart_backoff)),
             field("stop_timeout", format!("{:?}", self.stop_timeout)),
             field("barrier_timeout", format!("{:?}", self.barrier_timeout)),
+            field("lease", format!("{:?}", self.lease)),
+            field("pause_bound", format!("{:?}", self.pause_bound)),
+            field("clock_drift_ppm", self.clock_drift_ppm.to_string()),
         ]
     }
 

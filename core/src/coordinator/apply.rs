@@ -149,7 +149,7 @@ impl Hub {
         let key = Key::new(&told.id);
         let mut row = Row::new(host, dot, told.sequence, told.lineage, told.token);
         (row.role, row.state) = (told.role, told.state);
-        self.token = self.token.max(row.token.min(1 << 48));
+        self.token = self.token.max(row.token.min(1 << 62));
         let older = self.peers.get(from).and_then(|peer| peer.inb.rows).filter(|older| *older != host);
         let replaced = older.and_then(|older| self.registry.take_row(&key, older, None));
         let before = self.registry.put_row(&key, row.clone()).or(replaced);

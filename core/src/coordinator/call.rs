@@ -49,6 +49,9 @@ impl Hub {
         if len > limits::PAYLOAD {
             return Self::answer_call(step, &call, Err(CallError::TooLarge { len, limit: limits::PAYLOAD }));
         }
+        if self.quorum.locked {
+            return Self::answer_call(step, &call, Err(CallError::Locked(self.config.id.clone())));
+        }
         if self.open_requests() >= limits::OPEN_REQUESTS {
             return Self::answer_call(step, &call, Err(CallError::Overloaded(child)));
         }

@@ -81,7 +81,7 @@ impl Hub {
     }
 
     /// Takes an instance that has ended out of all tables.
-    fn end_instance(&mut self, step: &mut Step<'_>, sequence: u64) -> Option<(Local, Row)> {
+    pub(super) fn end_instance(&mut self, step: &mut Step<'_>, sequence: u64) -> Option<(Local, Row)> {
         let local = self.supervisor.remove(sequence)?;
         self.answer_orphans(step, sequence, &local.key);
         let row = self.registry.take_row(&local.key, ME, Some(sequence))?;

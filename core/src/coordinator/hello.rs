@@ -4,7 +4,7 @@ use super::Step;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::NodeId;
-use crate::message::{Hello, HubMessage, Phase};
+use crate::message::{Hello, HubMessage, Phase, Standing};
 
 impl Hub {
     pub(super) fn say_hello(&mut self, step: &mut Step<'_>, to: &NodeId, answer: bool) {
@@ -19,6 +19,7 @@ impl Hub {
             position,
             answer,
             attributes: self.attributes.clone(),
+            memory: self.wire_memory(step.now),
         };
         self.send(step, &member, HubMessage::Hello(hello));
     }
@@ -45,7 +46,20 @@ impl Hub {
             self.begin_epoch(step, from, hello.position.map_or(0, |(epoch, _)| epoch));
         }
         self.pulls.want(from);
+        self.remember(step, &hello.memory);
+        self.refuse_joiner(step, from);
         self.refresh_view(step);
+    }
+
+    /// A name too many is told once; it stays out of the view.
+    fn refuse_joiner(&mut self, step: &mut Step<'_>, from: &NodeId) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        if !peer.takes_part() || self.quorum.has_room_for(from, 0) || core::mem::replace(&mut peer.refused, true) {
+            return;
+        }
+        let node = peer.member.clone();
+        let names = u32::try_from(self.quorum.memory.names().len()).unwrap_or(u32::MAX);
+        self.hook(step, HookEvent::JoinerRefused { node, names });
     }
 
     /// It runs this hub with another configuration: it stays out of the view, and the user is told which fields.
@@ -75,7 +89,7 @@ impl Hub {
 
     /// While joining: takes part as soon as it knows what is declared, or knows that nobody can tell it.
     pub(super) fn join(&mut self, step: &mut Step<'_>) {
-        if self.phase != Phase::Joining {
+        if self.phase != Phase::Joining || self.quorum.standing != Standing::Counted {
             return;
         }
         let accepted = || self.peers.values().filter(|peer| peer.is_accepted());

@@ -21,6 +21,7 @@ impl Hub {
 
     /// Whether this node has left: none of its instances is left, and the others were told.
     pub(crate) fn has_left(&self) -> bool {
-        self.phase == Phase::Leaving && self.supervisor.is_empty() && self.view.is_complete() && self.work.is_empty()
+        let told = self.quorum.locked || (self.view.is_complete() && self.work.is_empty());
+        self.phase == Phase::Leaving && self.supervisor.is_empty() && told
     }
 }

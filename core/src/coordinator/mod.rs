@@ -13,6 +13,7 @@ mod hello;
 mod leave;
 mod member;
 mod pull;
+mod quorum;
 mod reconcile;
 mod role;
 mod start;
@@ -48,6 +49,7 @@ impl Hub {
     pub fn handle(&mut self, now: Time, input: HubInput, effects: &mut Effects) {
         let step = &mut Step { now, fx: effects, starting: Vec::new(), moved: Vec::new() };
         let tick = matches!(input, HubInput::Tick);
+        self.review(step);
         match input {
             HubInput::Tick => self.tick(step),
             HubInput::MemberUp(member) => self.member_up(step, member),
@@ -60,6 +62,7 @@ impl Hub {
                 Request::Stop { ids, options, .. } => self.stop(step, id, ids, options),
                 Request::Call { to, payload, timeout, .. } => self.call(step, id, to, payload, timeout),
                 Request::Cast { to, payload, .. } => self.cast(step, id, to, payload),
+                Request::ResetClusterSize { size, .. } => self.reset_cluster_size(step, id, size),
                 // A node's own affairs; its hubs hear of them in other words.
                 Request::OpenHub(_) | Request::Leave { .. } => {}
             },
@@ -76,10 +79,12 @@ impl Hub {
     /// Changes are told to the others by ticks alone, which are due at once when there is something to tell: a driver
     /// that takes many inputs before it ticks sends one batch for them all.
     fn finish(&mut self, step: &mut Step<'_>, tick: bool) {
+        self.stop_locked(step);
         self.join(step);
         self.request_slice(step);
         self.work_slice(step);
         self.complete_view(step);
+        self.release_lease(step);
         self.answer_requests(step);
         self.announce_starts(step);
         self.announce_moves(step);
@@ -92,7 +97,7 @@ impl Hub {
     /// Whether the next slice can be taken at once.
     pub(crate) fn has_work(&self) -> bool {
         let waiting = !self.work.is_empty() || self.has_requests_to_look_at();
-        !self.acks.is_empty() || (waiting && !self.is_congested())
+        !self.acks.is_empty() || self.locking || (waiting && !self.is_congested())
     }
 
     /// Whether there are changes that the others have not been told of.
@@ -137,12 +142,25 @@ impl Hub {
             HubMessage::Rumor { origin, view, told, batch } => {
                 self.rumor(step, &from, &origin, (view, &told), &batch);
             }
+            HubMessage::LeaseAsk { round, ballot, known } => self.lease_asked(step, &from, round, ballot, known),
+            HubMessage::LeaseGrant { round, granted, mark, standing, known } => {
+                let answer = crate::quorum::Answer { granted, mark, standing };
+                self.lease_answered(step, &from, round, answer, known);
+            }
+            HubMessage::LeaseRelease { round } => self.lease_released(step, &from, round),
+            HubMessage::Memory(memory) => self.memory_told(step, &memory),
         }
     }
 
     fn send(&self, step: &mut Step<'_>, to: &Member, body: HubMessage) {
         let message = Message::Hub { hub: self.config.id.clone(), body };
         step.fx.push(Effect::Send { to: to.clone(), lane: Lane::Bulk, message });
+    }
+
+    /// Sends what must not wait behind changes.
+    fn send_first(&self, step: &mut Step<'_>, to: &Member, body: HubMessage) {
+        let message = Message::Hub { hub: self.config.id.clone(), body };
+        step.fx.push(Effect::Send { to: to.clone(), lane: Lane::Probe, message });
     }
 
     fn hook(&self, step: &mut Step<'_>, event: HookEvent) {

@@ -11,6 +11,7 @@ use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{NodeId, Pid};
 use crate::message::RowState;
+use crate::quorum::tokens;
 use crate::registry::{Dot, HostIx, Key, ME, Record, Row};
 use crate::spec::ChildSpec;
 use crate::work::{Job, Pass};
@@ -135,7 +136,11 @@ impl Hub {
     fn start_if_owner(&mut self, step: &mut Step<'_>, key: &Key) {
         let Some(record) = self.registry.record(key) else { return };
         let (Some(start), Some(subject)) = (record.winner(), record.subject(key)) else { return };
-        if !self.view.may_start(&subject) || self.supervisor.is_held(key) || !self.has_room(record, &subject) {
+        if self.quorum.locked
+            || !self.view.may_start(&subject)
+            || self.supervisor.is_held(key)
+            || !self.has_room(record, &subject)
+        {
             return;
         }
         let (dot, spec) = (start.dot, start.spec.clone());
@@ -159,9 +164,9 @@ impl Hub {
     }
 
     fn start_instance(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
+        let Some(token) = self.take_token(key) else { return };
         let sequence = self.supervisor.add(key.clone());
-        self.token += 1;
-        let mut row = Row::new(ME, dot, sequence, 0, self.token);
+        let mut row = Row::new(ME, dot, sequence, self.quorum.lineage, token);
         let role = self.config.redundancy.first_role();
         row.role = role;
         let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
@@ -169,7 +174,22 @@ impl Hub {
         step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role });
     }
 
-    fn stop_instance(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64, why: StopReason) {
+    /// The next token, for a child. None while somebody hands out later ones than this node may: then the view has to be
+    /// confirmed once more, and the child waits for that.
+    pub(super) fn take_token(&mut self, key: &Key) -> Option<u64> {
+        let leased = self.quorum.is_leased();
+        let token = if leased { tokens::next(self.quorum.ballot, self.token) } else { Some(self.token + 1) };
+        match token {
+            Some(token) => self.token = token,
+            None => {
+                self.view.reopen();
+                self.work.wait(key);
+            }
+        }
+        token
+    }
+
+    pub(super) fn stop_instance(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64, why: StopReason) {
         if !self.supervisor.stop(sequence, why) {
             return;
         }

@@ -39,14 +39,17 @@ impl Hub {
             return false;
         }
         let Some(role) = self.due_role(key) else { return false };
-        if role == Role::Active {
-            self.token += 1;
-        }
-        let token = self.token;
+        let token = if role == Role::Active {
+            let Some(token) = self.take_token(key) else { return false };
+            Some(token)
+        } else {
+            None
+        };
+        let lineage = self.quorum.lineage;
         self.registry.edit_mine(key, |row| {
             row.role = role;
-            if role == Role::Active {
-                row.token = token;
+            if let Some(token) = token {
+                (row.token, row.lineage) = (token, lineage);
             }
         });
         true

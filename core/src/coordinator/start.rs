@@ -40,6 +40,9 @@ impl Hub {
         if self.phase == Phase::Leaving {
             return Err(StartError::Leaving);
         }
+        if self.quorum.locked {
+            return Err(StartError::Locked(self.config.id.clone()));
+        }
         if self.open_requests() >= limits::OPEN_REQUESTS {
             return Err(StartError::Overloaded(self.open_requests()));
         }
@@ -164,8 +167,14 @@ impl Hub {
         }
     }
 
-    /// Whether a change of this node's survives its loss: some other member of the view, if there is one, has it.
+    /// Whether a change of this node's survives its loss: some other member of the view, if there is one, has it;
+    /// under a quorum with leases, a quorum.
     fn is_recorded(&self, op: u64) -> bool {
+        if let Some(needed) = self.quorum.needed() {
+            let others = self.peers.values().filter(|peer| peer.takes_part());
+            let have = others.filter(|peer| peer.out.as_ref().is_some_and(|out| out.acked_op() >= op)).count();
+            return have + 1 >= needed as usize;
+        }
         let mut others = self.peers.values().filter(|peer| peer.takes_part()).peekable();
         others.peek().is_none() || others.any(|peer| peer.out.as_ref().is_some_and(|out| out.acked_op() >= op))
     }

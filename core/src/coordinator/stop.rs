@@ -20,6 +20,7 @@ impl Hub {
         let refused = match (ids.is_empty(), self.phase, self.open_requests()) {
             (true, _, _) => Some(StopError::NoChildren),
             (_, Phase::Leaving, _) => Some(StopError::Leaving),
+            _ if self.quorum.locked => Some(StopError::Locked(self.config.id.clone())),
             (_, _, open) if open >= limits::OPEN_REQUESTS => Some(StopError::Overloaded(open)),
             _ => None,
         };

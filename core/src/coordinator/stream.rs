@@ -127,7 +127,11 @@ impl Hub {
         }
         let complete = count < limits::BATCH;
         if complete {
-            part.installed(self.view.hash());
+            // Never nothing: the end of the listing has to be said even where there is no row and no mark yet.
+            part.phase(self.phase);
+            if let Some(mark) = self.quorum.marked {
+                part.installed(mark);
+            }
         }
         let mut batches = part.take();
         let end = batches.len().saturating_sub(1);
@@ -147,6 +151,10 @@ impl Hub {
     }
 
     pub(super) fn batch(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64, batch: &Arc<Batch>) {
+        // What a member runs that is not admitted is no business of this hub's; it will say it again if it is.
+        if !self.quorum.has_room_for(from, 0) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(from) else { return };
         match peer.inb.arrival(epoch, number) {
             Arrival::Old => return,

@@ -9,6 +9,7 @@ use crate::id::NodeId;
 
 impl Hub {
     pub(super) fn tick(&mut self, step: &mut Step<'_>) {
+        self.expire_quorum(step);
         self.expire_view(step);
         self.sync(step);
         self.pulls.expire(step.now);

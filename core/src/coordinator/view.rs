@@ -17,16 +17,16 @@ impl Hub {
     /// Installs the view anew if its members have changed, and tells the others. Nothing is started or stopped for it
     /// before all have done the same.
     pub(super) fn refresh_view(&mut self, step: &mut Step<'_>) {
-        let mut members: Members = self
-            .peers
-            .values()
-            .filter(|peer| peer.takes_part())
-            .filter_map(|peer| {
-                let Peer { member, phase, attributes, .. } = peer;
-                let seat = Seat { boot: member.boot, phase: (*phase)?, attributes: attributes.clone() };
-                Some((member.node.clone(), seat))
-            })
-            .collect();
+        let mut members = Members::new();
+        let mut new = 0;
+        for Peer { member, phase, attributes, .. } in self.peers.values().filter(|peer| peer.takes_part()) {
+            let Some(phase) = *phase else { continue };
+            if self.quorum.has_room_for(&member.node, new) {
+                new += usize::from(!self.quorum.memory.names().contains(&member.node));
+                let seat = Seat { boot: member.boot, phase, attributes: attributes.clone() };
+                members.insert(member.node.clone(), seat);
+            }
+        }
         let mine = Seat { boot: self.me.boot, phase: self.phase, attributes: self.attributes.clone() };
         members.insert(self.me.node.clone(), mine);
         if members == *self.view.members() {
@@ -40,13 +40,30 @@ impl Hub {
         let came: Vec<Member> = after.iter().filter(|member| !before.contains(member)).cloned().collect();
         let went: Vec<Member> = before.iter().filter(|member| !after.contains(member)).cloned().collect();
         self.announce_change(step, &came, &went);
-        self.view.install(members, step.now + self.config.barrier_timeout);
+        let lost = self.lost_without(&members);
+        self.view.install(members, step.now + self.barrier());
+        self.note_members(step, &lost);
         self.came.extend(came);
         self.went.extend(went);
         step.fx.push(Effect::ViewChanged { hub: Some(self.config.id.clone()) });
         self.claim_unpublished();
-        self.outbox.installed(self.view.hash());
+        self.quorum.marked = None;
+        self.mark_view(step);
         self.requests.acked();
+        self.review(step);
+    }
+
+    /// How long a member may keep a view from completing: under leases it may have to wait before it can mark it.
+    fn barrier(&self) -> core::time::Duration {
+        let fence = self.quorum.needed().map_or(core::time::Duration::ZERO, |_| self.quorum.lease.spans().fence);
+        self.config.barrier_timeout + fence
+    }
+
+    /// The members of the installed view that are not among these, and had not said that they leave.
+    fn lost_without(&self, members: &Members) -> Vec<NodeId> {
+        let stays = |node: &NodeId| members.contains_key(node);
+        let view = self.view.members().iter();
+        view.filter(|(node, seat)| !stays(node) && seat.phase != Phase::Leaving).map(|(node, _)| node.clone()).collect()
     }
 
     fn announce_change(&mut self, step: &mut Step<'_>, came: &[Member], went: &[Member]) {
@@ -78,7 +95,7 @@ impl Hub {
 
     /// Every member has installed this view: what it moves can be moved.
     pub(super) fn complete_view(&mut self, step: &mut Step<'_>) {
-        if !self.view.is_complete() && self.silent().next().is_none() {
+        if !self.view.is_complete() && self.silent().next().is_none() && self.confirms_view(step) {
             let ranges = self.view.completed(self.registry.has_exceptions());
             let waiting = self.work.take_waiting();
             self.work.add_ranges(ranges.into_iter().chain(waiting), Job::Reconcile);
@@ -119,7 +136,7 @@ impl Hub {
         if self.phase == Phase::Joining || self.view.deadline().is_none_or(|deadline| deadline > step.now) {
             return;
         }
-        self.view.extend(step.now + self.config.barrier_timeout);
+        self.view.extend(step.now + self.barrier());
         let silent: Vec<NodeId> = self.silent().cloned().collect();
         for node in silent {
             let Some(peer) = self.peers.get_mut(&node) else { continue };

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use process_hub_core::Message;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
 use process_hub_core::message::{
-    Assignment, Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireAssign, WireContext, WireDot,
-    WireEntry, WireFailure, WireGone, WireRow, WireSeen, WireStop,
+    Assignment, Attributes, Batch, Hello, HubMessage, Known, Mark, Phase, RowState, Snapshot, Standing, WireAssign,
+    WireContext, WireDot, WireEntry, WireFailure, WireGone, WireLoss, WireMemory, WireRow, WireSeen, WireStop,
 };
 use process_hub_core::request::CallError;
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata, Restart, Role};
@@ -68,7 +68,7 @@ fn batch() -> Batch {
         failures: vec![WireFailure { id: child("c4"), dot: dot(4), reason: "no such kind".into() }],
         snapshot: Snapshot::Last,
         phase: Some(Phase::Leaving),
-        installed: Some(u64::MAX),
+        installed: Some(Mark { view: u64::MAX, number: 300, ballot: 2 }),
         assigns: vec![assign(1), assign(0)],
         attributes: Some(attributes()),
         log: 300,
@@ -76,7 +76,16 @@ fn batch() -> Batch {
 }
 
 fn attributes() -> Attributes {
-    Attributes { version: 3, weight: 2, labels: ["ssd", "zone=a"].into_iter().collect(), cordoned: true }
+    Attributes { version: 3, weight: 2, labels: ["ssd", "zone=a"].into_iter().collect(), cordoned: true, term: 4 }
+}
+
+fn known() -> Known {
+    Known { epoch: 1, size: 5, lineage: 2, ballot: 70_000 }
+}
+
+fn memory() -> WireMemory {
+    let losses = vec![WireLoss { node: member("n3").node, ago: 1_500_000 }];
+    WireMemory { known: known(), names: vec![member("n1").node, member("n2").node], losses }
 }
 
 fn hello() -> Hello {
@@ -88,6 +97,7 @@ fn hello() -> Hello {
         position: Some((3, 4)),
         answer: true,
         attributes: attributes(),
+        memory: memory(),
     }
 }
 
@@ -141,6 +151,11 @@ fn bodies() -> Vec<HubMessage> {
         reply(Err(CallError::Gone(child("c1")))),
         reply(Err(CallError::Failed(child("c1"), "no such message".into()))),
         rumor(),
+        reply(Err(CallError::Locked(hub()))),
+        HubMessage::LeaseAsk { round: 9, ballot: 3, known: known() },
+        HubMessage::LeaseGrant { round: 9, granted: true, mark: 300, standing: Standing::Waited, known: known() },
+        HubMessage::LeaseRelease { round: 9 },
+        HubMessage::Memory(memory()),
     ]
 }
 
@@ -185,6 +200,10 @@ fn body_name(body: &HubMessage) -> String {
         HubMessage::Listing { .. } => "listing".into(),
         HubMessage::Call { .. } => "call".into(),
         HubMessage::Rumor { .. } => "rumor".into(),
+        HubMessage::LeaseAsk { .. } => "lease_ask".into(),
+        HubMessage::LeaseGrant { .. } => "lease_grant".into(),
+        HubMessage::LeaseRelease { .. } => "lease_release".into(),
+        HubMessage::Memory(_) => "memory".into(),
         HubMessage::CallReply { reply: Ok(_), .. } => "call_reply.ok".into(),
         HubMessage::CallReply { reply: Err(error), .. } => {
             let words = format!("{error:?}");

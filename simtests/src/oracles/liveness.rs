@@ -121,8 +121,12 @@ impl Oracle for Quiet {
                 let bounds = &truth.bounds;
                 let others = truth.hosts.len() as u64 - 1;
                 let each = |period: u64| span / period.max(1) + 1;
+                // An asking and a grant a round of a lease.
+                let leases = if bounds.lease > 0 { 2 * each(bounds.lease) } else { 0 };
                 // A probe, its acknowledgement and one indirect try each way; a keep-alive; a pull and its answer.
-                let bound = 6 * each(bounds.probe) + others * (2 * each(bounds.keepalive) + 4 * each(bounds.sync)) + 64;
+                let bound = 6 * each(bounds.probe)
+                    + others * (2 * each(bounds.keepalive) + 4 * each(bounds.sync) + leases)
+                    + 64;
                 for host in &truth.core {
                     verdict.checked();
                     let sent = self.sent.get(host).copied().unwrap_or(0);

@@ -6,6 +6,7 @@ mod liveness;
 mod moves;
 mod outcome;
 mod overlap;
+mod quorum;
 mod requests;
 mod restarts;
 mod roles;
@@ -40,6 +41,9 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(starts::OnePerNode),
         Box::new(overlap::SettledSingleton),
         Box::new(overlap::DuplicateWindow::default()),
+        Box::new(quorum::Mutex::default()),
+        Box::new(quorum::TokenOrder::default()),
+        Box::new(quorum::NoStartWhenLocked),
         Box::new(starts::NoResurrection::default()),
         Box::new(outcome::StopScope),
         Box::new(rows::Monotonic::default()),
@@ -62,6 +66,7 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(outcome::NoneLost),
         Box::new(outcome::NoZombie),
         Box::new(outcome::Acknowledged),
+        Box::new(quorum::Unlocks),
         Box::new(liveness::NothingOpen),
         Box::new(liveness::NoOscillation::default()),
         Box::new(liveness::Quiet::default()),

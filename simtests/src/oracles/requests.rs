@@ -34,7 +34,9 @@ fn deadline(request: &Request) -> Duration {
         Request::Leave { deadline } => *deadline,
         // It waits a while for its child to come up.
         Request::Cast { .. } => Duration::from_secs(5),
-        Request::Start { .. } | Request::Stop { .. } | Request::OpenHub(_) => Duration::ZERO,
+        Request::Start { .. } | Request::Stop { .. } | Request::OpenHub(_) | Request::ResetClusterSize { .. } => {
+            Duration::ZERO
+        }
     }
 }
 

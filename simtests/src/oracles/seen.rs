@@ -115,6 +115,8 @@ pub(crate) struct Census {
     pub(crate) digest: u64,
     /// Whether it thinks that nothing is left to do.
     pub(crate) settled: bool,
+    /// Whether it has no quorum.
+    pub(crate) locked: bool,
     /// Requests that are open.
     pub(crate) open: usize,
     /// The instances it thinks it has.

@@ -38,6 +38,12 @@ pub(crate) struct Bounds {
     pub(crate) probe: u64,
     /// The interval of anti-entropy.
     pub(crate) sync: u64,
+    /// The period of the rounds by which leases are renewed; zero without leases.
+    pub(crate) lease: u64,
+    /// How many members a side needs to serve; zero where there is no such number.
+    pub(crate) quorum: usize,
+    /// Whether the quorum promises that one side serves.
+    pub(crate) mutex: bool,
 }
 
 /// Which instance: the host, how-manieth life of it, and the sequence there.

@@ -194,7 +194,8 @@ impl World {
         this.life = Some(Life { number, node, instances, view_hash: 0, phase: None, leaving: None });
         self.tell(&Seen::Booted { host, member: &member });
         self.trace.mark(self.now, host, "boot", boot.0);
-        let hub = self.config.hub.clone();
+        let mut hub = self.config.hub.clone();
+        hub.first_start = self.hosts[host].lives == 1;
         self.request(host, Request::OpenHub(hub));
     }
 

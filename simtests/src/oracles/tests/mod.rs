@@ -3,6 +3,7 @@
 mod after;
 mod callers;
 mod copies;
+mod quorum;
 mod roles;
 mod rows;
 
@@ -46,6 +47,9 @@ fn bounds() -> Bounds {
         keepalive: SECOND / 2,
         probe: SECOND / 3,
         sync: SECOND,
+        lease: 0,
+        quorum: 0,
+        mutex: false,
     }
 }
 
@@ -209,6 +213,7 @@ fn census(rows: &[(u64, Pid)], owner: HostId, local: &[u64]) -> Census {
             .collect(),
         digest: rows.iter().map(|(version, _)| version).sum(),
         settled: true,
+        locked: false,
         open: 0,
         local: local.iter().map(|sequence| (child(), *sequence)).collect(),
         size: 1_000,
@@ -222,6 +227,7 @@ fn each_oracle_has_a_test_that_it_fires() {
         include_str!("after.rs"),
         include_str!("callers.rs"),
         include_str!("copies.rs"),
+        include_str!("quorum.rs"),
         include_str!("roles.rs"),
         include_str!("rows.rs"),
     ];
