@@ -26,6 +26,8 @@ pub(crate) struct ReadView {
     shards: Box<[RwLock<HashTable<Row>>]>,
     members: RwLock<Arc<[Member]>>,
     cells: Mutex<HashMap<Member, Arc<MemberCell>>>,
+    /// Whether the hub has no quorum, so that all of this may be out of date.
+    locked: AtomicBool,
 }
 
 struct Row {
@@ -57,10 +59,16 @@ impl ReadView {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             members: RwLock::new(Arc::new([local])),
             cells: Mutex::default(),
+            locked: AtomicBool::new(false),
         }
     }
 
     // ---- writing: the driver
+
+    /// Whether the hub is locked from here on.
+    pub(crate) fn lock(&self, locked: bool) {
+        self.locked.store(locked, Ordering::Release);
+    }
 
     /// Mirrors what the core's registry answers for `id`.
     pub(crate) fn apply(&self, id: &ChildId, lookup: Option<Lookup>) {
@@ -120,6 +128,10 @@ impl ReadView {
     }
 
     // ---- reading: anybody
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Acquire)
+    }
 
     pub(crate) fn pid(&self, id: &ChildId) -> Option<Pid> {
         let hash = self.hash(id);

@@ -13,6 +13,7 @@ mod sim;
 mod story;
 mod strategies;
 mod sweep;
+mod table;
 
 pub use oracles::seen::Violation;
 pub use plan::Options;
@@ -20,3 +21,4 @@ pub use run::{Report, repeat, run};
 pub use sim::HostId;
 pub use story::story;
 pub use sweep::{Summary, sweep};
+pub use table::partition_table;

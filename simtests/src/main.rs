@@ -32,6 +32,12 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
+    /// Writes the table of what each partition strategy does under each shape of a partition, as Markdown.
+    PartitionTable {
+        /// Compares it with this file instead of printing it.
+        #[arg(long, value_name = "FILE")]
+        check: Option<std::path::PathBuf>,
+    },
     /// Runs a range of seeds and adds up what happened.
     Sweep {
         /// The seeds, as A..B: from A to below B.
@@ -88,7 +94,10 @@ fn main() -> ExitCode {
     // A panic of a node is a finding and is reported as one.
     std::panic::set_hook(Box::new(|_| {}));
     let command = Cli::parse().command;
-    let (Command::Run { fixed, .. } | Command::Sweep { fixed, .. }) = &command;
+    let fixed = match &command {
+        Command::Run { fixed, .. } | Command::Sweep { fixed, .. } => fixed,
+        Command::PartitionTable { check } => return table(check.as_deref()),
+    };
     let options = match fixed.options(0) {
         Ok(options) => options,
         Err(problem) => Cli::command().error(clap::error::ErrorKind::InvalidValue, problem).exit(),
@@ -96,9 +105,30 @@ fn main() -> ExitCode {
     let violations = match command {
         Command::Run { seed, json, trace, .. } => one(&Options { seed, ..options }, json, trace),
         Command::Sweep { seeds, jobs, json, .. } => many(seeds, &options, jobs, json),
+        Command::PartitionTable { .. } => 0,
     };
     println!("violations: {violations}");
     ExitCode::from(u8::from(violations > 0))
+}
+
+/// Prints the table, or says whether a file has it.
+fn table(check: Option<&std::path::Path>) -> ExitCode {
+    let table = process_hub_simtests::partition_table();
+    let Some(path) = check else {
+        print!("{table}");
+        return ExitCode::SUCCESS;
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) if text == table => ExitCode::SUCCESS,
+        Ok(_) => {
+            println!("{} is not what the simulation shows: write it anew with `partition-table`", path.display());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!("{} cannot be read: {error}", path.display());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn one(options: &Options, json: bool, trace: bool) -> u64 {

@@ -234,6 +234,16 @@ impl Cluster {
         Duration::from_micros(self.world.now - before)
     }
 
+    /// The convergence bound.
+    pub(crate) fn bound(&self) -> Duration {
+        Duration::from_micros(self.world.config.bounds.converge)
+    }
+
+    /// Whether all nodes that are up have one view and nothing left to do.
+    pub(crate) fn has_settled(&self) -> bool {
+        self.is_settled()
+    }
+
     fn is_settled(&self) -> bool {
         let up = self.world.up();
         let hubs: Option<Vec<_>> = up.iter().map(|host| self.world.hub(*host)).collect();
@@ -379,6 +389,21 @@ impl Cluster {
     #[must_use]
     pub fn lookup(&self, node: &str, child: &str) -> Option<Lookup> {
         self.world.hub(self.host(node))?.registry().lookup(&id(child))
+    }
+
+    /// Whether a node's hub has no quorum.
+    #[must_use]
+    pub fn is_locked(&self, node: &str) -> bool {
+        self.world.hub(self.host(node)).is_some_and(process_hub_core::Hub::is_locked)
+    }
+
+    /// Has an operator say at a node how large the cluster is.
+    pub fn reset_size(&mut self, node: &str, size: u32) {
+        let request = self.ask(node, Request::ResetClusterSize { hub: hub_id(), size });
+        match self.answer(node, request) {
+            Reply::Reset(Ok(())) => {}
+            other => panic!("{other:?}"),
+        }
     }
 
     /// How many children a node's registry declares.

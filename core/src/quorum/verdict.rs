@@ -81,17 +81,15 @@ mod tests {
         Partition::MajorityQuorum { initial_cluster_size: 1, track_max_size: true }
     }
 
-    /// The rules once more, in other words and with fractions.
+    /// The rules once more, in other words.
     fn reference(partition: &Partition, count: Count) -> bool {
-        let (connected, lost, size) = (f64::from(count.connected), f64::from(count.lost), f64::from(count.size));
+        let Count { connected, lost, size } = count;
         match partition {
             Partition::Divergence => true,
-            Partition::StaticQuorum { quorum_size, .. } => connected - f64::from(*quorum_size) > -0.5,
-            Partition::DynamicQuorum { quorum_size, .. } => {
-                let left = 100.0 - 100.0 * lost / (connected + lost);
-                left - f64::from(*quorum_size) > -1e-9
-            }
-            Partition::MajorityQuorum { .. } => connected > size / 2.0,
+            Partition::StaticQuorum { quorum_size, .. } => (0..*quorum_size).all(|fewer| connected != fewer),
+            // At most the rest of the hundred is lost.
+            Partition::DynamicQuorum { quorum_size, .. } => lost * 100 <= (100 - quorum_size) * (connected + lost),
+            Partition::MajorityQuorum { .. } => connected + connected > size,
         }
     }
 

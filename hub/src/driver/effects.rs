@@ -72,6 +72,7 @@ impl Driver {
         if let Some(hub) = self.children.hub(id) {
             let shown: Vec<_> = core.registry().shown().collect();
             hub.shared().view.install(members.clone(), &shown);
+            hub.shared().view.lock(core.is_locked());
         }
         self.tell(id, || HubEvent::View(members));
     }

@@ -285,10 +285,11 @@ impl Hub {
         !self.commands().is_closed()
     }
 
-    /// Whether the hub has lost its quorum and refuses changes. Never so without a quorum strategy.
+    /// Whether the hub has lost its quorum, or not had it yet, and refuses changes; what lookups answer may be out of
+    /// date meanwhile. Never so without a quorum strategy.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        false
+        self.0.view.is_locked()
     }
 
     /// What happens in this hub on this node, from now on.

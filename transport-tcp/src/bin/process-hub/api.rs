@@ -37,6 +37,9 @@ pub(crate) struct HubRow {
     pub(crate) children: usize,
     /// How many copies run on each node, as this node sees it.
     pub(crate) running: BTreeMap<String, usize>,
+    /// Whether it has no quorum: nothing runs here, starts and stops are refused, and what is read may be out of date.
+    #[serde(default)]
+    pub(crate) locked: bool,
 }
 
 /// `GET /v1/hubs/{hub}/children/{id}`, and each value of `GET /v1/hubs/{hub}/registry`
@@ -46,6 +49,9 @@ pub(crate) struct ChildRow {
     pub(crate) spec: Option<SpecRow>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) placements: Vec<PlacementRow>,
+    /// Present where the hub is locked, so that all of this may be out of date.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stale: bool,
 }
 
 /// A child's recipe.

@@ -20,6 +20,7 @@ pub(super) fn child(hub: &Hub, lookup: &Lookup) -> ChildRow {
         token: placement.token.to_string(),
     });
     ChildRow {
+        stale: hub.is_locked(),
         spec: spec.map(|spec| SpecRow {
             id: spec.id.to_string(),
             kind: spec.kind.to_string(),

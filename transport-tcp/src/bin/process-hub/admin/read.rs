@@ -49,6 +49,7 @@ pub(super) async fn hubs(State(node): State<NodeHandle>) -> Json<Vec<HubRow>> {
         name: hub.id().to_string(),
         nodes: hub.nodes(true).iter().map(ToString::to_string).collect(),
         children: hub.child_count(),
+        locked: hub.is_locked(),
         running: hub.copies_by_node().iter().map(|(node, count)| (node.to_string(), *count)).collect(),
     };
     Json(node.hubs().iter().map(row).collect())
