@@ -128,8 +128,9 @@ fn list(nodes: &BTreeSet<String>, all: usize) -> String {
     }
 }
 
-fn seconds(span: Duration) -> String {
-    if span.is_zero() { "never".to_owned() } else { format!("{:.1} s", span.as_secs_f64()) }
+/// In whole seconds, rounded up, so that the table changes only where something really does.
+fn time(span: Duration, zero: &str) -> String {
+    if span.is_zero() { zero.to_owned() } else { format!("≤ {} s", span.as_millis().div_ceil(1_000)) }
 }
 
 /// The table as Markdown: each strategy under each shape of a partition, as simulated.
@@ -140,7 +141,7 @@ pub fn partition_table() -> String {
         for (name, partition) in strategies(shape.nodes) {
             let outcome = simulate(&shape, partition);
             let (serving, locked) = (list(&outcome.serving, shape.nodes), list(&outcome.locked, shape.nodes));
-            let (twice, healed) = (seconds(outcome.twice), seconds(outcome.healed));
+            let (twice, healed) = (time(outcome.twice, "never"), time(outcome.healed, "at once"));
             // Writing to a String cannot fail.
             let _ = writeln!(text, "| {} | {name} | {serving} | {locked} | {twice} | {healed} |", shape.name);
         }
