@@ -37,8 +37,9 @@ pub(crate) struct HubRow {
     pub(crate) children: usize,
     /// How many copies run on each node, as this node sees it.
     pub(crate) running: BTreeMap<String, usize>,
-    /// Whether it has no quorum: nothing runs here, starts and stops are refused, and what is read may be out of date.
-    #[serde(default)]
+    /// Present where it has no quorum: nothing runs here, starts and stops are refused, and what is read may be out of
+    /// date.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) locked: bool,
 }
 
