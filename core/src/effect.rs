@@ -51,6 +51,17 @@ pub enum Effect {
         /// The part it plays.
         role: Role,
     },
+    /// Ask the user's alter handlers what an instance is to be started with. Only told while there are such handlers
+    /// ([`crate::Input::Altering`]). Answered by [`crate::ChildEvent::Altered`]; without an answer in time the instance
+    /// is started as it was declared, and a later answer changes nothing.
+    Alter {
+        /// Its hub.
+        hub: HubId,
+        /// What the instance will be: `pid.sequence` is the key of the answer.
+        pid: Pid,
+        /// The recipe as it was declared.
+        spec: Arc<ChildSpec>,
+    },
     /// End an instance, also one that is still starting. Answered by [`crate::ChildEvent::Exited`] (or `StartFailed`,
     /// where it never came up), at the latest `deadline` from now: one that does not end is abandoned as `Killed`.
     Stop {
@@ -165,6 +176,11 @@ impl Effects {
     /// Those from the place `begin` on, to be changed.
     pub(crate) fn since(&mut self, begin: usize) -> impl Iterator<Item = &mut Effect> {
         self.0.iter_mut().skip(begin)
+    }
+
+    /// One more, in front of those from `at` on.
+    pub(crate) fn insert(&mut self, at: usize, effect: Effect) {
+        self.0.insert(at.min(self.0.len()), effect);
     }
 
     /// Takes them out in order; the room stays for the next step.

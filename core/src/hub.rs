@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::alter::Alters;
 use crate::calls::Calls;
 use crate::config::{ConfigError, HubConfig};
 use crate::hashing::{Subject, stable_hash};
@@ -62,6 +63,11 @@ pub enum HubInput {
     Congested(Member),
     /// What is sent to it is not dropped any more, or goes another way. Without an earlier `Congested`, nothing.
     Drained(Member),
+    /// Whether what instances are started with is to be asked for first.
+    Altering {
+        /// Whether.
+        wanted: bool,
+    },
 }
 
 /// One named group of nodes and its children, as seen by one node.
@@ -81,6 +87,7 @@ pub struct Hub {
     pub(crate) peers: BTreeMap<NodeId, Peer>,
     pub(crate) outbox: Outbox,
     pub(crate) supervisor: Supervisor,
+    pub(crate) alters: Alters,
     pub(crate) requests: Requests,
     pub(crate) calls: Calls,
     pub(crate) pulls: Pulls,
@@ -164,6 +171,7 @@ impl Hub {
             peers: BTreeMap::new(),
             outbox: Outbox::default(),
             supervisor: Supervisor::default(),
+            alters: Alters::default(),
             requests: Requests::default(),
             calls: Calls::default(),
             pulls: Pulls::default(),
@@ -304,6 +312,7 @@ impl Hub {
             self.calls.deadline(),
             self.supervisor.deadline(),
             self.quorum.deadline(self.phase != Phase::Joining),
+            self.alters.deadline(),
         ]
         .into_iter()
         .flatten()

@@ -1,11 +1,14 @@
 //! Everything that can happen to a node. A log of `(now, Input)` replays it exactly.
 
+use alloc::sync::Arc;
+
 use bytes::Bytes;
 use smol_str::SmolStr;
 
 use crate::id::{Addr, Boot, HubId, Member, NodeId, RequestId};
 use crate::message::Message;
 use crate::request::Request;
+use crate::spec::ChildSpec;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +46,13 @@ pub enum Input {
         sequence: u64,
         /// What happened.
         event: ChildEvent,
+    },
+    /// Whether this node's user has handlers that may alter what instances are started with. Default not.
+    Altering {
+        /// Of which hub.
+        hub: HubId,
+        /// Whether there are any.
+        wanted: bool,
     },
 }
 
@@ -125,6 +135,12 @@ pub enum ChildEvent {
         call: CallKey,
         /// What it answered, or why it could not.
         reply: Result<Bytes, SmolStr>,
+    },
+    /// What it is to be started with, in answer to an [`crate::Effect::Alter`]. A recipe of another child, or one
+    /// beyond the limits, counts as the declared one.
+    Altered {
+        /// The recipe for this one instance; what is declared stays as it is.
+        spec: Arc<ChildSpec>,
     },
 }
 

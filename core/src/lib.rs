@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+mod alter;
 mod calls;
 pub mod config;
 mod coordinator;

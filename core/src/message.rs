@@ -499,4 +499,7 @@ pub struct Batch {
     /// Under gossip, its place among the sender's changes, from 1, without gaps, the same for all members; in a listing's
     /// last part, the place up to which changes came before it. Else 0.
     pub log: u64,
+    /// The sequences of those of `rows` whose children ended by themselves and run again.
+    #[serde(with = "bounded::list")]
+    pub restarted: Vec<u64>,
 }

@@ -91,6 +91,7 @@ impl Node {
             Input::Frame { from, bytes } => self.frame(from, &bytes, effects),
             Input::Request { id, request } => self.request(id, request, effects),
             Input::Child { hub, sequence, event } => self.hub_input(&hub, HubInput::Child { sequence, event }, effects),
+            Input::Altering { hub, wanted } => self.hub_input(&hub, HubInput::Altering { wanted }, effects),
         }
         self.check_left(effects);
         self.route(effects, begin);

@@ -94,6 +94,12 @@ impl Outbox {
         });
     }
 
+    /// The row that was told just now is that of a child that ended by itself and runs again.
+    pub(crate) fn restarted(&mut self, sequence: u64) {
+        self.bytes += 9;
+        self.open.restarted.push(sequence);
+    }
+
     pub(crate) fn gone(&mut self, id: &ChildId, sequence: u64) {
         self.room(id.as_str().len() + 12, self.open.gone.len());
         self.open.gone.push(WireGone { id: id.clone(), sequence });

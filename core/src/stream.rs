@@ -298,13 +298,18 @@ impl Inbound {
 
     /// Keeps a batch of this epoch until what is before it has come, if there is room.
     pub(crate) fn hold(&mut self, epoch: u32, number: u64, batch: &Arc<Batch>) {
-        if self.epoch == Some(epoch) && number - self.expected.min(number) <= HELD as u64 {
+        if self.epoch == Some(epoch) && self.has_room(number) {
             self.held.insert(number, batch.clone());
         }
     }
 
-    pub(crate) fn is_held(&self, number: u64) -> bool {
-        self.held.contains_key(&number)
+    fn has_room(&self, number: u64) -> bool {
+        number - self.expected.min(number) <= HELD as u64
+    }
+
+    /// Whether a batch that came before its turn is kept, and was not before.
+    pub(crate) fn would_hold(&self, number: u64) -> bool {
+        self.has_room(number) && !self.held.contains_key(&number)
     }
 
     /// Takes the batch that is expected now, if it came before.
@@ -353,5 +358,24 @@ impl Inbound {
             self.asked = Some(now);
         }
         may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rumor that was passed on and not kept was passed on again each time it came back: among members with different
+    /// views, for ever (found by simulation).
+    #[test]
+    fn what_is_too_early_to_be_kept_is_no_news() {
+        let mut inbound = Inbound { epoch: Some(1), expected: 5, ..Inbound::default() };
+        let batch = Arc::new(Batch::default());
+        let (kept, too_early) = (5 + HELD as u64, 6 + HELD as u64);
+        for (number, news) in [(kept, true), (too_early, false)] {
+            assert_eq!(inbound.would_hold(number), news);
+            inbound.hold(1, number, &batch);
+            assert!(!inbound.would_hold(number));
+        }
     }
 }

@@ -8,6 +8,7 @@ use process_hub_core::request;
 use process_hub_core::wire::CookieError;
 
 use crate::codec::CodecError;
+use crate::hooks::HookError;
 
 /// The node was shut down, or has left: no operation is possible any more, and nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum OpenHubError {
     /// Two kinds have one name.
     #[error("the kind `{0}` was registered twice: give each its own name")]
     DuplicateKind(Kind),
+    /// Two handlers have one id, or one cannot handle what it is registered for.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// The node runs a hub of that name already.
     #[error("this node runs a hub `{0}` already: use that one, or choose another name")]
     AlreadyOpen(HubId),

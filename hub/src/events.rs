@@ -1,7 +1,8 @@
 //! What happens in a hub, as a stream.
 
-use process_hub_core::hook::HookEvent;
+use process_hub_core::hook::{HookEvent, HookKind};
 use process_hub_core::id::Member;
+use smol_str::SmolStr;
 use tokio::sync::broadcast;
 
 /// One thing that happened in a hub on this node.
@@ -12,6 +13,15 @@ pub enum HubEvent {
     Hook(HookEvent),
     /// The view is now of these members, this node included, sorted by name.
     View(Vec<Member>),
+    /// A handler of hook events panicked, took too long, or answered nonsense; it stays registered.
+    HandlerFailed {
+        /// What it handles.
+        kind: HookKind,
+        /// Its id.
+        id: SmolStr,
+        /// What happened.
+        why: SmolStr,
+    },
     /// This many events were dropped because this receiver was slow: read the state anew.
     Lagged(u64),
 }

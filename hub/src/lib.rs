@@ -21,6 +21,7 @@ mod driver;
 mod error;
 mod events;
 mod handle;
+mod hooks;
 mod instance;
 mod kinds;
 mod options;
@@ -41,9 +42,10 @@ pub use driver::start;
 pub use error::JsonError;
 pub use error::{CallError, Closed, OpenHubError, SpecError, StartError, StartNodeError, StopError};
 pub use events::{Events, HubEvent};
-pub use handle::{Hub, HubBuilder, ListScope, NodeHandle, StartChildren, StopChildren};
+pub use handle::{Hub, HubBuilder, ListScope, NodeHandle, Pending, StartChildren, StopChildren};
+pub use hooks::{HandlerInfo, HookError, HookHandler};
 pub use instance::timers::TimerKey;
-pub use options::{Cookie, LinkLimits, NodeOptions};
+pub use options::{LinkLimits, NodeOptions};
 pub use runtime::Runtime;
 pub use spec::SpecExt;
 pub use stats::StatsSnapshot;
@@ -51,3 +53,4 @@ pub use transport::{ConnectError, Connection, Listener, Peer, Transport};
 
 /// The pure core, whose ids, recipes, results, hook events and configuration this crate's interface speaks in.
 pub use process_hub_core as core;
+pub use process_hub_core::wire::{Cookie, CookieError};

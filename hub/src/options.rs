@@ -1,11 +1,11 @@
 //! What a node is told at its start, beyond what the core needs to know.
 
-use std::fmt;
 use std::time::Duration;
 
 use process_hub_core::config::MembershipConfig;
 use process_hub_core::id::{Addr, Boot, NodeId};
 use process_hub_core::spec::Labels;
+use process_hub_core::wire::Cookie;
 use smol_str::SmolStr;
 
 /// What a node is told at its start. Made with [`NodeOptions::new`]; change fields as needed.
@@ -91,27 +91,5 @@ impl Default for LinkLimits {
             write_timeout: Duration::from_secs(10),
             outbound_bytes: 8 << 20,
         }
-    }
-}
-
-/// A secret of a cluster. Not shown by `Debug`, and wiped from memory when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Cookie(zeroize::Zeroizing<Vec<u8>>);
-
-impl Cookie {
-    /// The secret's bytes: 32 random ones keep strangers out; a short or public one only keeps clusters apart.
-    #[must_use]
-    pub fn new(secret: impl AsRef<[u8]>) -> Self {
-        Self(zeroize::Zeroizing::new(secret.as_ref().to_vec()))
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Cookie {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cookie(..)")
     }
 }

@@ -63,6 +63,10 @@ counters! {
     children_panicked,
     /// Messages refused because a mailbox was full.
     mailbox_full,
+    /// Handlers of hooks that panicked, took too long, or answered nonsense.
+    hook_handlers_failed,
+    /// Hook events that were dropped because their handlers are too slow.
+    hook_events_dropped,
     /// Inputs handled by the core.
     inputs,
     /// Effects carried out.

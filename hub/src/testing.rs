@@ -18,6 +18,7 @@ pub(crate) use self::runtime::TestRuntime;
 use crate::child::Child;
 use crate::driver::ChildReport;
 use crate::handle::{Command, Hub, HubShared, NodeShared};
+use crate::hooks::Hooks;
 use crate::instance::Job;
 use crate::instance::mailbox::{Envelope, Mailbox};
 use crate::kinds::Kinds;
@@ -66,6 +67,8 @@ impl Alone {
             node,
             kinds: Kinds::default(),
             events: broadcast::channel(8).0,
+            hooks: Hooks::default(),
+            phase: watch::Sender::new(None),
         }));
         Self { hub, reports: from_children, _commands: from_handles }
     }

@@ -108,7 +108,7 @@ async fn a_wrong_cookie_or_cluster_gets_no_link() {
     let network = Network::default();
     let nodes = cluster(&network, 2).await;
     let mut wrong = options("x1", &["n1"]);
-    wrong.cookies = vec![Cookie::new("another secret altogether")];
+    wrong.cookies = vec![Cookie::new("another secret altogether").unwrap()];
     let mut foreign = options("x2", &["n1"]);
     foreign.cluster = "elsewhere".into();
     let mut strangers = Vec::new();
@@ -127,7 +127,7 @@ async fn a_wrong_cookie_or_cluster_gets_no_link() {
 async fn of_two_cookies_either_opens_the_door() {
     let network = Network::default();
     let mut new = options("n1", &[]);
-    new.cookies.insert(0, Cookie::new("the secret that comes next"));
+    new.cookies.insert(0, Cookie::new("the secret that comes next").unwrap());
     let new = process_hub::start(new, TestRuntime::current(), network.clone()).await.unwrap();
     let old = node(&network, "n2", &["n1"]).await;
     until("they meet", || new.members().len() == 2 && old.members().len() == 2).await;

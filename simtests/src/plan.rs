@@ -124,6 +124,8 @@ pub(crate) struct Plan {
 }
 
 const SECOND: u64 = 1_000_000;
+/// How long the core waits for alter handlers.
+const ALTER_PATIENCE: u64 = 5 * SECOND;
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
@@ -195,7 +197,15 @@ impl Plan {
         self.child_faults.hangs_on_stop = rate(300_000);
         self.child_faults.call_fails = rate(100_000);
         self.lower_boots = rate(500_000);
+        let (altered, lost) = (rate(500_000), rate(20_000));
         self.aim = rate(20_000);
+        if altered > 0 {
+            self.child_faults.altered = altered;
+            self.child_faults.alter_lost = lost;
+            // What a handler that hangs holds up starts after the core's patience with it, and once more if its node
+            // is another by then.
+            self.world.bounds.converge += 2 * ALTER_PATIENCE;
+        }
     }
 
     /// In some seeds nodes look for others where those do not say that they listen.

@@ -325,6 +325,18 @@ impl Cluster {
         self.spec(child).restart(restart)
     }
 
+    /// Children take long to come up from now on (20 us to 0.4 s), or do not any more.
+    pub fn children_start_slowly(&mut self, on: bool) {
+        self.world.child_faults.start_slow = if on { 1_000_000 } else { 0 };
+    }
+
+    /// Declares permanent counters and does not wait.
+    pub fn declare<S: AsRef<str>>(&mut self, node: &str, children: &[S]) {
+        let children = children.iter().map(|child| self.spec(child.as_ref())).collect();
+        let options = StartOptions { wait: false, ..StartOptions::default() };
+        self.ask(node, Request::Start { hub: hub_id(), children, options });
+    }
+
     /// Asks and does not wait.
     pub fn ask(&mut self, node: &str, request: Request) -> RequestId {
         self.world.request(self.host(node), request)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use process_hub_core::hook::HookEvent;
+use process_hub_core::hook::{HookEvent, TopologyChange};
 use process_hub_core::request::{CallError, Status};
 use process_hub_simtests::scenario::Cluster;
 
@@ -84,11 +84,88 @@ fn failed_children_are_restarted() {
     }
     let updated =
         |node: &String| c.hooks(node).filter(|event| matches!(event, HookEvent::ChildPidUpdated { .. })).count();
-    assert_eq!(c.up().iter().map(updated).sum::<usize>(), 100, "each is told where it runs");
     for node in c.up() {
+        assert_eq!(updated(&node), 100, "{node} is told of each new instance, wherever it runs");
         for child in &children {
             assert_eq!(c.lookup(&node, child).map(|row| row.placements[0].pid.clone()), Some(after[child][0].clone()));
         }
+    }
+    c.assert_converged();
+}
+
+/// A move is announced where it begins, before the copy is ended, and told when it has.
+#[test]
+fn moves_are_told_before_and_after() {
+    let mut c = Cluster::unbooted(2, |_| {});
+    c.boot("n1");
+    c.settle();
+    c.start("n1", &names("c", 40));
+    c.boot("n2");
+    c.settle();
+    let (mut announced, mut completed) = (Vec::new(), Vec::new());
+    for event in c.hooks("n1") {
+        match event {
+            HookEvent::PreChildrenRedistribution { event, node, children } => {
+                assert_eq!((*event, node.as_str()), (Some(TopologyChange::NodeUp), "n2"));
+                announced.extend(children.iter().cloned());
+            }
+            HookEvent::MigrationCompleted { node, children } => {
+                assert_eq!(node.as_str(), "n2");
+                assert!(children.iter().all(|id| announced.contains(id)), "completed before it was announced");
+                completed.extend(children.iter().cloned());
+            }
+            _ => {}
+        }
+    }
+    announced.sort();
+    completed.sort();
+    assert_eq!(announced, completed);
+    let moved = c.placed().values().filter(|pids| pids[0].node.as_str() == "n2").count();
+    assert!(moved > 5 && announced.len() == moved, "{moved} moved, {} were told", announced.len());
+    c.assert_converged();
+}
+
+/// Children that belong to a joiner before they are up where they were declared are told to be passed on.
+#[test]
+fn children_that_are_not_up_are_told_to_be_forwarded() {
+    let mut c = Cluster::unbooted(2, |_| {});
+    c.boot("n1");
+    c.settle();
+    c.children_start_slowly(true);
+    c.declare("n1", &names("c", 400));
+    c.boot("n2");
+    c.settle();
+    let mut forwarded = 0;
+    for event in c.hooks("n1") {
+        if let HookEvent::ChildrenForwarded { node, children } = event {
+            assert_eq!(node.as_str(), "n2");
+            forwarded += children.len();
+        }
+    }
+    assert!(forwarded > 0, "none was still coming up when the joiner took its share");
+    c.assert_converged();
+}
+
+/// Defect 21: what a dead node ran is told to be gone on every other one, once each.
+#[test]
+fn rows_of_a_dead_node_are_told_to_be_gone() {
+    let mut c = Cluster::new(3);
+    c.start("n1", &names("c", 60));
+    c.settle();
+    let theirs: Vec<_> = c.placed().into_values().flatten().filter(|pid| pid.node.as_str() == "n3").collect();
+    assert!(theirs.len() > 5);
+    c.crash("n3");
+    c.settle();
+    for node in c.up() {
+        let gone = c.hooks(&node).filter_map(|event| match event {
+            HookEvent::ChildUnregistered { pid, .. } if pid.node.as_str() == "n3" => Some(pid.clone()),
+            _ => None,
+        });
+        let mut gone: Vec<_> = gone.collect();
+        let mut theirs = theirs.clone();
+        gone.sort();
+        theirs.sort();
+        assert_eq!(gone, theirs, "{node}");
     }
     c.assert_converged();
 }

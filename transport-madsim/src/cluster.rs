@@ -109,7 +109,7 @@ async fn start(index: usize, size: usize, kinds: fn(HubBuilder) -> HubBuilder) -
     let mut options = NodeOptions::new(name, format!("{}:{PORT}", ip(index)));
     options.join =
         (0..size).filter(|other| *other != index).map(|other| format!("{}:{PORT}", ip(other)).into()).collect();
-    options.cookies = vec![Cookie::new("only for simulations")];
+    options.cookies = vec![Cookie::new("only for simulations").expect("it is long enough")];
     let node = process_hub::start(options, Madsim::current(), MadsimTcp).await.expect("the node starts");
     let config = HubConfig::new(HubId::new("sim").expect("a name"));
     let hub = kinds(node.hub(config)).start().await.expect("the hub starts");

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use process_hub::{Cookie, NodeHandle, NodeOptions, StartNodeError};
+use process_hub::{Cookie, CookieError, NodeHandle, NodeOptions, StartNodeError};
 use process_hub_core::config::MembershipConfig;
 use process_hub_core::id::{Addr, Boot, IdError, NodeId};
 use process_hub_core::spec::Labels;
@@ -39,7 +39,7 @@ impl Node {
             listen: "127.0.0.1:0".to_owned(),
             advertise: None,
             join: Vec::new(),
-            cookies: Vec::new(),
+            cookies: Ok(Vec::new()),
             cluster: None,
             accept_plaintext: false,
             membership: MembershipConfig::default(),
@@ -58,7 +58,7 @@ pub struct NodeBuilder {
     listen: String,
     advertise: Option<String>,
     join: Vec<String>,
-    cookies: Vec<Cookie>,
+    cookies: Result<Vec<Cookie>, CookieError>,
     cluster: Option<String>,
     accept_plaintext: bool,
     membership: MembershipConfig,
@@ -89,7 +89,10 @@ impl NodeBuilder {
     /// The cluster's secret. Without one, [`DEVELOPMENT_COOKIE`] serves, on loopback only. Given again, the later
     /// ones are accepted from others, too: the first is the current one, the second the previous one.
     pub fn cookie(mut self, secret: impl AsRef<[u8]>) -> Self {
-        self.cookies.push(Cookie::new(secret));
+        self.cookies = self.cookies.and_then(|mut cookies| {
+            cookies.push(Cookie::new(secret)?);
+            Ok(cookies)
+        });
         self
     }
 
@@ -148,8 +151,9 @@ impl NodeBuilder {
 
     async fn options(self) -> Result<NodeOptions, StartError> {
         let mut options = NodeOptions::new(NodeId::new(&self.name)?, &self.listen);
+        options.cookies = self.cookies.map_err(|error| StartError::Node(error.into()))?;
         let resolved = resolve(&self.listen).await?;
-        check_reach(&self.listen, &resolved, self.accept_plaintext, self.cookies.is_empty())?;
+        check_reach(&self.listen, &resolved, self.accept_plaintext, options.cookies.is_empty())?;
         let nowhere = resolved.iter().any(|addr| addr.ip().is_unspecified());
         if nowhere && self.advertise.is_none() {
             return Err(StartError::AdvertiseNeeded { addr: Addr::new(&self.listen) });
@@ -159,10 +163,10 @@ impl NodeBuilder {
         }
         options.advertise = self.advertise.as_deref().map(Addr::new);
         options.join = self.join.iter().map(Addr::new).collect();
-        options.cookies = self.cookies;
         if options.cookies.is_empty() {
             tracing::warn!("no cookie was given: the public development cookie serves, on loopback only");
-            options.cookies.push(Cookie::new(DEVELOPMENT_COOKIE));
+            let public = Cookie::new(DEVELOPMENT_COOKIE).map_err(|error| StartError::Node(error.into()))?;
+            options.cookies.push(public);
         }
         if let Some(cluster) = self.cluster {
             options.cluster = cluster.into();
@@ -267,7 +271,8 @@ mod tests {
             (Node::builder("n1").listen("127.0.0.1"), "give HOST:PORT"),
             (Node::builder("n1").listen("0.0.0.0:0"), "accept plaintext"),
             (Node::builder("n1").listen("0.0.0.0:0").accept_plaintext(), "give the cluster's secret"),
-            (Node::builder("n1").listen("0.0.0.0:0").accept_plaintext().cookie("x"), "say at which one"),
+            (Node::builder("n1").listen("0.0.0.0:0").accept_plaintext().cookie("long enough"), "say at which one"),
+            (Node::builder("n1").cookie("x"), "a cookie of 1 bytes is too short"),
             (Node::builder("n1").join(["somewhere"]), "it has no port"),
             (Node::builder("n1").join([":7401"]), "it has no host"),
             (Node::builder("n1").join(["host:seven"]), "no number up to 65535"),

@@ -61,6 +61,35 @@ fn the_limits_are_those_of_the_guide() {
 }
 
 #[test]
+fn the_parity_table_names_tests_that_exist() {
+    let mut tests = String::new();
+    sources(&repository(), &mut tests);
+    let page = read("docs/parity.md");
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let Some(last) = row.trim_end_matches('|').rsplit('|').next() else { continue };
+        for name in last.split('`').skip(1).step_by(2) {
+            assert!(tests.contains(&format!("fn {name}(")), "docs/parity.md: there is no test {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "{named} tests are named");
+}
+
+/// All source files of the workspace's packages, one after the other.
+fn sources(dir: &Path, all: &mut String) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            sources(&path, all);
+        } else if name.ends_with(".rs") {
+            *all += &fs::read_to_string(&path).unwrap();
+        }
+    }
+}
+
+#[test]
 fn links_between_pages_lead_somewhere_and_no_page_is_forgotten() {
     let summary = read("docs/SUMMARY.md");
     let mut pages = vec![repository().join("README.md"), repository().join("CHANGELOG.md")];

@@ -145,11 +145,11 @@ impl HubConfig {
     pub fn fields(&self) -> Vec<(SmolStr, SmolStr)> {
         let field = |name: &str, value: alloc::string::String| (SmolStr::new(name), SmolStr::new(value));
         alloc::vec![
-            field("distribution", format!("{:?}", self.distribution)),
-            field("redundancy", format!("{:?}", self.redundancy)),
-            field("migration", format!("{:?}", self.migration)),
-            field("synchronization", format!("{:?}", self.synchronization)),
-            field("partition", format!("{:?}", self.partition)),
+            field("distribution", self.distribution.to_string()),
+            field("redundancy", self.redundancy.to_string()),
+            field("migration", self.migration.to_string()),
+            field("synchronization", self.synchronization.to_string()),
+            field("partition", self.partition.to_string()),
             field("concurrent_moves", self.concurrent_moves.to_string()),
             field("max_restarts", self.max_restarts.to_string()),
             field("restart_window", format!("{:?}", self.restart_window)),

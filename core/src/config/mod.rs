@@ -3,6 +3,7 @@
 mod hub;
 mod node;
 mod strategy;
+mod text;
 
 use alloc::format;
 use alloc::string::ToString;

@@ -1,5 +1,6 @@
 //! What other members have changed.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -24,9 +25,10 @@ impl Hub {
             }
         }
         if let Some(host) = self.peers.get(from).and_then(|peer| peer.inb.host()) {
+            let restarted: BTreeSet<u64> = batch.restarted.iter().copied().collect();
             for row in &batch.rows {
                 if let Some(dot) = resolve(&origins, row.dot) {
-                    self.row_told(step, from, host, dot, row);
+                    self.row_told(step, from, host, dot, row, restarted.contains(&row.sequence));
                 }
             }
             for gone in &batch.gone {
@@ -145,7 +147,15 @@ impl Hub {
         origin.node == self.me.node && origin.boot == self.minted
     }
 
-    fn row_told(&mut self, step: &mut Step<'_>, from: &NodeId, host: HostIx, dot: Dot, told: &WireRow) {
+    fn row_told(
+        &mut self,
+        step: &mut Step<'_>,
+        from: &NodeId,
+        host: HostIx,
+        dot: Dot,
+        told: &WireRow,
+        restarted: bool,
+    ) {
         let key = Key::new(&told.id);
         let mut row = Row::new(host, dot, told.sequence, told.lineage, told.token);
         (row.role, row.state) = (told.role, told.state);
@@ -156,6 +166,9 @@ impl Hub {
         let was_up = before.as_ref().is_some_and(|before| before.state == RowState::Running);
         let same = before.as_ref().is_some_and(|before| before.sequence == row.sequence);
         let before_role = before.as_ref().map(|before| before.role);
+        // A listing does not say which rows are of restarted children: a new instance of the same start there is one.
+        let replaced =
+            before.as_ref().is_some_and(|before| before.sequence != row.sequence && before.dot() == row.dot());
         if let Some(before) = before.filter(|before| before.sequence != row.sequence) {
             self.claim_gone(step, &key, &before, true);
         } else if was_up && row.state == RowState::Running {
@@ -163,6 +176,10 @@ impl Hub {
         }
         if row.state == RowState::Running {
             self.child_is_up(step, &key, &row);
+            if restarted || replaced {
+                let pid = self.registry.pid(&row);
+                self.hook(step, HookEvent::ChildPidUpdated { id: key.id.clone(), pid });
+            }
         } else if was_up {
             self.changed(step, &key.id);
             if same {

@@ -4,8 +4,9 @@ use smol_str::SmolStr;
 
 use super::Step;
 use crate::effect::StopReason;
-use crate::hook::HookEvent;
+use crate::hook::{HookEvent, StartedChild};
 use crate::hub::Hub;
+use crate::id::Pid;
 use crate::input::{ChildEvent, ExitReason};
 use crate::message::RowState;
 use crate::registry::{Dot, Key, ME, Row};
@@ -20,6 +21,7 @@ impl Hub {
             ChildEvent::StartFailed { reason } => self.child_start_failed(step, sequence, super::bounded(reason)),
             ChildEvent::Exited { reason } => self.child_exited(step, sequence, &reason),
             ChildEvent::Replied { call, reply } => self.child_replied(step, sequence, call, reply),
+            ChildEvent::Altered { spec } => self.child_altered(step, sequence, spec),
         }
     }
 
@@ -35,23 +37,34 @@ impl Hub {
         let Some(row) = self.registry.record(&key).and_then(|record| record.mine()).cloned() else { return };
         self.outbox.row(&self.registry, &key.id, &row);
         let pid = self.registry.pid(&row);
-        let children = alloc::vec![(key.id.clone(), Some(pid.clone()), None)];
-        self.hook(step, HookEvent::PostChildrenStart { children });
+        self.announce_started(step, &key, row.dot(), Ok(pid.clone()));
         if changed || self.config.redundancy.signals(row.role) {
             self.tell_role(step, &key, &row);
         }
         self.child_is_up(step, &key, &row);
         if self.supervisor.is_restart(&key) {
+            self.outbox.restarted(sequence);
             self.hook(step, HookEvent::ChildPidUpdated { id: key.id.clone(), pid });
         }
     }
 
-    fn child_start_failed(&mut self, step: &mut Step<'_>, sequence: u64, reason: SmolStr) {
+    fn announce_started(&self, step: &mut Step<'_>, key: &Key, dot: Dot, outcome: Result<Pid, SmolStr>) {
+        let starts = self.registry.record(key).map_or(&[][..], |record| record.starts());
+        let spec = starts.iter().find(|start| start.dot == dot).map(|start| start.spec.clone());
+        let children = alloc::vec![StartedChild { id: key.id.clone(), spec, outcome }];
+        self.hook(step, HookEvent::PostChildrenStart { children });
+    }
+
+    pub(super) fn child_start_failed(&mut self, step: &mut Step<'_>, sequence: u64, reason: SmolStr) {
         let Some((local, row)) = self.end_instance(step, sequence) else { return };
         let key = local.key;
-        let children = alloc::vec![(key.id.clone(), None, Some(reason.clone()))];
-        self.hook(step, HookEvent::PostChildrenStart { children });
-        if local.stop.is_some() {
+        self.announce_started(step, &key, row.dot(), Err(reason.clone()));
+        if let Some(why) = local.stop {
+            if why == StopReason::Moved
+                && let Some(owner) = self.heir(&key)
+            {
+                step.forwarded.push((owner.clone(), key.id.clone()));
+            }
             return self.reconcile(step, &key);
         }
         let failure = ChildFailure::StartFailed(reason.clone());

@@ -61,7 +61,8 @@ impl Hub {
         let Some((epoch, number)) = peer.inb.place_of(batch.log) else { return };
         let news = match peer.inb.arrival(epoch, number) {
             Arrival::Next => true,
-            Arrival::Gap => !peer.inb.is_held(number),
+            // What is not kept is not passed on either: it would be news each time it comes back.
+            Arrival::Gap => peer.inb.would_hold(number),
             _ => false,
         };
         if news {

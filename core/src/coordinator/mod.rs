@@ -3,6 +3,7 @@
 //! Every flow reads from top to bottom and calls another only as its last act, or one of the named common parts:
 //! `refresh_view`, `reconcile`, `declare`, `undeclare`.
 
+mod alter;
 mod apply;
 mod assign;
 mod call;
@@ -42,12 +43,25 @@ pub(crate) struct Step<'a> {
     starting: Vec<Effect>,
     /// Children of this node that have ended so that another node can start them.
     moved: Vec<(NodeId, ChildId)>,
+    /// Children of this node that are told to end for the same reason, and where the effects of that begin.
+    moving: Vec<(NodeId, ChildId)>,
+    moving_at: usize,
+    /// Children that were to be started here and belong to another node before they were up.
+    forwarded: Vec<(NodeId, ChildId)>,
 }
 
 impl Hub {
     /// Takes one input and appends what is to be done. Total: any input is fine in any state.
     pub fn handle(&mut self, now: Time, input: HubInput, effects: &mut Effects) {
-        let step = &mut Step { now, fx: effects, starting: Vec::new(), moved: Vec::new() };
+        let step = &mut Step {
+            now,
+            fx: effects,
+            starting: Vec::new(),
+            moved: Vec::new(),
+            moving: Vec::new(),
+            moving_at: 0,
+            forwarded: Vec::new(),
+        };
         let tick = matches!(input, HubInput::Tick);
         self.review(step);
         match input {
@@ -70,6 +84,7 @@ impl Hub {
             HubInput::Leave => self.leave(step),
             HubInput::Congested(member) => self.congested(&member),
             HubInput::Drained(member) => self.drained(step, &member),
+            HubInput::Altering { wanted } => self.alters.set_wanted(wanted),
         }
         self.finish(step, tick);
     }

@@ -3,13 +3,15 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use smol_str::SmolStr;
+
 use super::Step;
 use crate::config::limits;
 use crate::effect::{Effect, StopReason};
 use crate::hashing::Subject;
-use crate::hook::HookEvent;
+use crate::hook::{HookEvent, TopologyChange};
 use crate::hub::Hub;
-use crate::id::{NodeId, Pid};
+use crate::id::{ChildId, NodeId, Pid};
 use crate::message::RowState;
 use crate::quorum::tokens;
 use crate::registry::{Dot, HostIx, Key, ME, Record, Row};
@@ -201,15 +203,28 @@ impl Hub {
             .record(key)
             .and_then(|record| record.mine())
             .is_some_and(|row| row.state == RowState::Running);
-        if why == StopReason::Superseded {
-            self.announce_superseded(step, key);
+        match why {
+            StopReason::Superseded => self.announce_superseded(step, key),
+            StopReason::Moved => self.note_moving(step, key),
+            _ => {}
         }
         self.registry.edit_mine(key, |row| row.state = RowState::Stopping);
         self.claim_stopping(key);
         if was_up {
             self.child_is_hidden(step, key, sequence);
         }
+        if self.alters.forget(sequence) {
+            return self.child_start_failed(step, sequence, SmolStr::new_static("was stopped before it was started"));
+        }
         step.fx.push(Effect::Stop { hub, id, sequence, why, deadline });
+    }
+
+    fn note_moving(&mut self, step: &mut Step<'_>, key: &Key) {
+        let Some(owner) = self.heir(key).cloned() else { return };
+        if step.moving.is_empty() {
+            step.moving_at = step.fx.len();
+        }
+        step.moving.push((owner, key.id.clone()));
     }
 
     /// An instance of this node serves no longer, although it has yet to end.
@@ -250,20 +265,34 @@ impl Hub {
             })
             .collect();
         self.hook(step, HookEvent::PreChildrenStart { children });
-        for effect in starting {
-            step.fx.push(effect);
-        }
+        self.give_out(step, starting);
     }
 
-    /// Tells of the children that have ended here so that their new owners start them.
+    /// Tells of the children that are to end here, and of those that have ended, so that other nodes start them.
     pub(super) fn announce_moves(&mut self, step: &mut Step<'_>) {
-        let mut moved = core::mem::take(&mut step.moved);
-        moved.sort();
-        for group in moved.chunk_by(|a, b| a.0 == b.0) {
-            let children = group.iter().map(|(_, id)| id.clone()).collect();
-            if let Some((node, _)) = group.first() {
-                self.hook(step, HookEvent::MigrationCompleted { node: node.clone(), children });
-            }
+        let event = match (self.came.is_empty(), self.went.is_empty()) {
+            (false, _) => Some(TopologyChange::NodeUp),
+            (true, false) => Some(TopologyChange::NodeDown),
+            (true, true) => None,
+        };
+        let at = step.moving_at;
+        for (node, children) in by_node(&mut step.moving).into_iter().rev() {
+            let event = HookEvent::PreChildrenRedistribution { event, node, children };
+            step.fx.insert(at, Effect::Hook { hub: self.config.id.clone(), event });
+        }
+        for (node, children) in by_node(&mut step.forwarded) {
+            self.hook(step, HookEvent::ChildrenForwarded { node, children });
+        }
+        for (node, children) in by_node(&mut step.moved) {
+            self.hook(step, HookEvent::MigrationCompleted { node, children });
         }
     }
+}
+
+/// The children that go to each node, sorted.
+fn by_node(going: &mut Vec<(NodeId, ChildId)>) -> Vec<(NodeId, Vec<ChildId>)> {
+    let mut going = core::mem::take(going);
+    going.sort();
+    let groups = going.chunk_by(|a, b| a.0 == b.0);
+    groups.map(|group| (group[0].0.clone(), group.iter().map(|(_, id)| id.clone()).collect())).collect()
 }

@@ -26,6 +26,7 @@ impl Hub {
                 self.say_hello(step, &node, true);
             }
         }
+        self.expire_alters(step);
         while let Some(number) = self.requests.next_expired(step.now) {
             self.expire_request(step, number);
         }

@@ -72,6 +72,7 @@ fn batch() -> Batch {
         assigns: vec![assign(1), assign(0)],
         attributes: Some(attributes()),
         log: 300,
+        restarted: vec![5],
     }
 }
 

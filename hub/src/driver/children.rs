@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use process_hub_core::hook::HookEvent;
 use process_hub_core::id::{HubId, Pid, Token};
 use process_hub_core::spec::{ChildSpec, Role};
 use process_hub_core::{CallKey, ChildEvent, ExitReason, StopReason, Time};
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::handle::Hub;
+use crate::hooks::Queue;
 use crate::instance::Job;
 use crate::instance::mailbox::{Envelope, Mailbox};
 
@@ -23,6 +25,7 @@ pub(crate) struct Children {
 #[derive(Debug)]
 struct Local {
     hub: Hub,
+    hooks: Queue,
     instances: HashMap<u64, Instance>,
 }
 
@@ -35,7 +38,8 @@ struct Instance {
 
 impl Children {
     pub(crate) fn open(&mut self, hub: Hub) {
-        self.hubs.insert(hub.id().clone(), Local { hub, instances: HashMap::new() });
+        let hooks = Queue::open(hub.clone());
+        self.hubs.insert(hub.id().clone(), Local { hub, hooks, instances: HashMap::new() });
     }
 
     pub(crate) fn hub(&self, id: &HubId) -> Option<&Hub> {
@@ -44,6 +48,18 @@ impl Children {
 
     pub(crate) fn forget(&mut self, id: &HubId) {
         self.hubs.remove(id);
+    }
+
+    /// Has the handlers of an event run.
+    pub(crate) fn hook(&mut self, id: &HubId, event: &HookEvent) {
+        if let Some(Local { hub, hooks, .. }) = self.hubs.get_mut(id) {
+            hooks.tell(hub, event);
+        }
+    }
+
+    /// Has the alter handlers run over a recipe; false if that is not possible now.
+    pub(crate) fn alter(&mut self, id: &HubId, sequence: u64, spec: Arc<ChildSpec>, now: Time) -> bool {
+        self.hubs.get(id).is_some_and(|local| local.hooks.alter(sequence, spec, now))
     }
 
     /// Runs an instance; what kept it from running, if something did.
@@ -110,6 +126,9 @@ impl Children {
     /// Takes note of what an instance reports; whether the core is to hear of it.
     pub(crate) fn report(&mut self, hub: &HubId, sequence: u64, event: &ChildEvent) -> bool {
         let Some(local) = self.hubs.get_mut(hub) else { return false };
+        if matches!(event, ChildEvent::Altered { .. }) {
+            return true;
+        }
         let Some(instance) = local.instances.get_mut(&sequence) else { return false };
         match event {
             ChildEvent::Started => {

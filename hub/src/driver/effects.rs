@@ -1,15 +1,21 @@
 //! Carrying out what the core wants done.
 
-use std::sync::{PoisonError, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLockWriteGuard};
 
+use process_hub_core::hook::{HookEvent, HookKind};
 use process_hub_core::id::{HubId, Member, RequestId};
+use process_hub_core::message::Phase;
 use process_hub_core::request::Reply;
+use process_hub_core::spec::ChildSpec;
 use process_hub_core::{ChildEvent, Effect, Input, Lane, LinkEvent, Message, Time};
 
+use smol_str::SmolStr;
+
 use crate::driver::{Caller, Driver};
-use crate::error::OpenHubError;
+use crate::error::{Closed, OpenHubError};
 use crate::events::HubEvent;
 use crate::handle::HubSlot;
+use crate::hooks::{Change, HookError};
 use crate::session::outbox::Pushed;
 
 impl Driver {
@@ -40,7 +46,8 @@ impl Driver {
                 }
             }
             Effect::Reply { id, reply } => self.reply(id, reply),
-            Effect::Hook { hub, event } => self.tell(&hub, || HubEvent::Hook(event)),
+            Effect::Alter { hub, pid, spec } => self.alter(now, hub, pid.sequence, spec),
+            Effect::Hook { hub, event } => self.hook(&hub, event),
             Effect::RegistryChanged { hub, id } => {
                 if let (Some(hub), Some(core)) = (self.children.hub(&hub), self.node.hub(&hub)) {
                     hub.shared().view.apply(&id, core.registry().lookup(&id));
@@ -73,16 +80,55 @@ impl Driver {
             let shown: Vec<_> = core.registry().shown().collect();
             hub.shared().view.install(members.clone(), &shown);
             hub.shared().view.lock(core.is_locked());
+            hub.shared().phase.send_if_modified(|phase| {
+                let changed = *phase != Some(core.phase());
+                *phase = Some(core.phase());
+                changed
+            });
         }
         self.tell(id, || HubEvent::View(members));
     }
 
     fn tell(&self, hub: &HubId, event: impl FnOnce() -> HubEvent) {
-        let Some(hub) = self.children.hub(hub) else { return };
-        let events = &hub.shared().events;
-        if events.receiver_count() > 0 {
-            // Fails only if the last receiver has just gone.
-            let _ = events.send(event());
+        if let Some(hub) = self.children.hub(hub) {
+            hub.shared().tell(event);
+        }
+    }
+
+    fn hook(&mut self, hub: &HubId, event: HookEvent) {
+        self.children.hook(hub, &event);
+        self.tell(hub, || HubEvent::Hook(event));
+    }
+
+    fn alter(&mut self, now: Time, hub: HubId, sequence: u64, spec: Arc<ChildSpec>) {
+        if !self.children.alter(&hub, sequence, spec.clone(), now) {
+            self.later.push(Input::Child { hub, sequence, event: ChildEvent::Altered { spec } });
+        }
+    }
+
+    /// Registers or cancels handlers, and lets the core know whether any may alter what is started.
+    pub(super) fn change_hooks(&mut self, now: Time, hub: HubId, change: Change) -> Result<(), HookError> {
+        let Some(shared) = self.children.hub(&hub).map(|hub| hub.shared().clone()) else { return Err(Closed.into()) };
+        let before = shared.hooks.wants(HookKind::ChildDataAlter);
+        shared.hooks.change(change)?;
+        let wanted = shared.hooks.wants(HookKind::ChildDataAlter);
+        if wanted != before {
+            self.handle(now, Input::Altering { hub, wanted });
+        }
+        Ok(())
+    }
+
+    /// Tells whoever has not heard it yet that the hubs end with the node.
+    pub(super) fn announce_end(&mut self) {
+        let hubs: Vec<HubId> = self.hubs_mut().values().map(|hub| hub.id().clone()).collect();
+        for hub in hubs {
+            let leaving = self.node.hub(&hub).is_some_and(|hub| hub.phase() == Phase::Leaving);
+            if !leaving {
+                self.hook(&hub, HookEvent::CoordinatorShutdown { reason: SmolStr::new_static("shutdown") });
+            }
+            if let Some(hub) = self.children.hub(&hub) {
+                hub.shared().phase.send_replace(None);
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use process_hub_core::config::NodeConfig;
+use process_hub_core::hook::HookKind;
 use process_hub_core::id::{Addr, Boot, RequestId};
 use process_hub_core::request::{Reply, Request};
 use process_hub_core::{Effects, Input, Node, Time};
@@ -224,6 +225,7 @@ impl Driver {
         match command {
             Command::Request { request, answer } => self.request(now, request, Caller::Handle(answer)),
             Command::Open { hub, answer } => self.open(now, hub, answer),
+            Command::Hooks { hub, change, answer } => drop(answer.send(self.change_hooks(now, hub, change))),
             Command::Shutdown => self.stopping = true,
         }
     }
@@ -244,7 +246,10 @@ impl Driver {
         self.hubs_mut().insert(hub.clone());
         self.children.open(hub.clone());
         let request = Request::OpenHub(hub.config().clone());
-        self.request(now, request, Caller::Open(hub, answer));
+        self.request(now, request, Caller::Open(hub.clone(), answer));
+        if hub.shared().hooks.wants(HookKind::ChildDataAlter) {
+            self.handle(now, Input::Altering { hub: hub.id().clone(), wanted: true });
+        }
     }
 
     /// One step of the core, and what follows from it.
@@ -272,6 +277,7 @@ impl Driver {
 
     /// Ends children, links and listening, and waits a little for what is queued on the links to be written.
     async fn close(mut self, mut inbox: Inbox) {
+        self.announce_end();
         self.children.kill_all();
         self.hubs_mut().clear();
         self.links.close_all();

@@ -8,11 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use process_hub_core::ChildEvent;
 use process_hub_core::config::HubConfig;
+use process_hub_core::hook::HookKind;
 use process_hub_core::id::{ChildId, HubId, Kind, Member, NodeId, Pid};
+use process_hub_core::message::Phase;
 use process_hub_core::registry::Lookup;
-use process_hub_core::request::{Failure, Reply, Request, Target};
+use process_hub_core::request::{ChildFailure, Failure, Reply, Request, Target};
 use process_hub_core::spec::ChildSpec;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use smol_str::SmolStr;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::child::Child;
 use crate::codec;
@@ -21,6 +24,7 @@ use crate::driver::ChildReport;
 use crate::error::{CallError, Closed, OpenHubError, StartError, StopError};
 use crate::events::{Events, HubEvent};
 use crate::handle::{Command, NodeShared, StartChildren, StopChildren, ask};
+use crate::hooks::{Change, HandlerInfo, HookError, HookHandler, Hooks};
 use crate::kinds::Kinds;
 use crate::runtime::AnyRuntime;
 use crate::view::ReadView;
@@ -42,6 +46,9 @@ pub(crate) struct HubShared {
     pub(crate) kinds: Kinds,
     pub(crate) view: ReadView,
     pub(crate) events: broadcast::Sender<HubEvent>,
+    pub(crate) hooks: Hooks,
+    /// How far this node is with the hub; `None` once the node has ended.
+    pub(crate) phase: watch::Sender<Option<Phase>>,
 }
 
 /// Which children a listing is about.
@@ -58,6 +65,14 @@ impl HubShared {
     /// Tells the driver what happened to an instance; nobody listens any more once the node has ended.
     pub(crate) fn report(&self, sequence: u64, event: ChildEvent) {
         let _ = self.node.reports.send(ChildReport { hub: self.config.id.clone(), sequence, event });
+    }
+
+    /// Tells whoever listens.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> HubEvent) {
+        if self.events.receiver_count() > 0 {
+            // Fails only if the last receiver has just gone.
+            let _ = self.events.send(event());
+        }
     }
 }
 
@@ -132,6 +147,47 @@ impl Hub {
     pub async fn stop_child(&self, id: ChildId) -> Result<Result<(), Failure>, StopError> {
         let mut result = self.stop_children([id]).await?;
         Ok(result.errors.pop().map_or(Ok(()), Err))
+    }
+
+    // ---- hooks
+
+    /// Registers handlers of one kind of hook event. From the next event of that kind on they are run; see
+    /// [`HookHandler`] for how.
+    ///
+    /// # Errors
+    /// When one of them has an id that a handler of this kind has already, or cannot handle this kind: none of the
+    /// group is registered then.
+    pub async fn register_hook_handlers(
+        &self,
+        kind: HookKind,
+        handlers: impl IntoIterator<Item = HookHandler>,
+    ) -> Result<(), HookError> {
+        self.change_hooks(Change::Register(kind, handlers.into_iter().collect())).await
+    }
+
+    /// Cancels handlers of one kind of hook event by their ids. Ids that nobody has are fine.
+    ///
+    /// # Errors
+    /// When the node was shut down.
+    pub async fn cancel_hook_handlers<I: AsRef<str>>(
+        &self,
+        kind: HookKind,
+        ids: impl IntoIterator<Item = I>,
+    ) -> Result<(), HookError> {
+        self.change_hooks(Change::Cancel(kind, ids.into_iter().map(SmolStr::new).collect())).await
+    }
+
+    /// The handlers that are registered, by kind, in the order in which they are run.
+    #[must_use]
+    pub fn hook_handlers(&self) -> Vec<HandlerInfo> {
+        self.0.hooks.list()
+    }
+
+    async fn change_hooks(&self, change: Change) -> Result<(), HookError> {
+        let (answer, changed) = oneshot::channel();
+        let command = Command::Hooks { hub: self.id().clone(), change, answer };
+        self.commands().send(command).await.map_err(|_| Closed)?;
+        changed.await.map_err(|_| Closed)?
     }
 
     // ---- messages
@@ -292,6 +348,23 @@ impl Hub {
         self.0.view.is_locked()
     }
 
+    /// Whether this node is cut off from its quorum, so that none of the hub's children run here: another word for
+    /// [`Hub::is_locked`].
+    #[must_use]
+    pub fn is_partitioned(&self) -> bool {
+        self.is_locked()
+    }
+
+    /// Waits until this node takes part in the hub: it knows what is declared, and may be given children.
+    ///
+    /// # Errors
+    /// When the node leaves or was shut down before that.
+    pub async fn joined(&self) -> Result<(), Closed> {
+        let mut phase = self.0.phase.subscribe();
+        let known = phase.wait_for(|phase| *phase != Some(Phase::Joining)).await.map_err(|_| Closed)?;
+        if *known == Some(Phase::Ready) { Ok(()) } else { Err(Closed) }
+    }
+
     /// What happens in this hub on this node, from now on.
     #[must_use]
     pub fn events(&self) -> Events {
@@ -347,11 +420,14 @@ pub struct HubBuilder {
     node: Arc<NodeShared>,
     config: HubConfig,
     kinds: Result<Kinds, OpenHubError>,
+    hooks: Vec<Change>,
+    children: Vec<ChildSpec>,
 }
 
 impl HubBuilder {
     pub(crate) fn new(node: Arc<NodeShared>, config: HubConfig) -> Self {
-        Self { node, config: contained(config), kinds: Ok(Kinds::default()) }
+        let config = contained(config);
+        Self { node, config, kinds: Ok(Kinds::default()), hooks: Vec::new(), children: Vec::new() }
     }
 
     /// Registers a kind of child: recipes that name [`Child::KIND`] can be started on this node from the hub's start.
@@ -360,20 +436,57 @@ impl HubBuilder {
         self
     }
 
+    /// Registers handlers of one kind of hook event that miss nothing from the hub's start on.
+    pub fn hook_handlers(mut self, kind: HookKind, handlers: impl IntoIterator<Item = HookHandler>) -> Self {
+        self.hooks.push(Change::Register(kind, handlers.into_iter().collect()));
+        self
+    }
+
+    /// Children that every node that opens the hub wants to run: they are started once this node takes part in the
+    /// hub, those that exist already are left alone. What fails is logged, and told as hook events.
+    pub fn static_children(mut self, children: impl IntoIterator<Item = ChildSpec>) -> Self {
+        self.children.extend(children);
+        self
+    }
+
     /// Has this node take part in the hub.
     ///
     /// # Errors
     /// See [`OpenHubError`]; the node is as it was.
     pub async fn start(self) -> Result<Hub, OpenHubError> {
-        let Self { node, config, kinds } = self;
+        let Self { node, config, kinds, hooks: changes, children } = self;
         config.check()?;
+        let hooks = Hooks::default();
+        changes.into_iter().try_for_each(|change| hooks.change(change))?;
         let view = ReadView::new(node.map_seed, node.member.clone());
         let (events, _) = broadcast::channel(EVENT_ROOM);
-        let hub = Hub(Arc::new(HubShared { config, node, kinds: kinds?, view, events }));
+        let phase = watch::Sender::new(Some(Phase::Joining));
+        let hub = Hub(Arc::new(HubShared { config, node, kinds: kinds?, view, events, hooks, phase }));
         let (answer, opened) = oneshot::channel();
         hub.commands().send(Command::Open { hub: hub.clone(), answer }).await.map_err(|_| Closed)?;
         opened.await.map_err(|_| Closed)??;
+        if !children.is_empty() {
+            hub.runtime().spawn(Box::pin(start_static(hub.clone(), children)));
+        }
         Ok(hub)
+    }
+}
+
+/// Starts a hub's static children that do not exist yet.
+async fn start_static(hub: Hub, children: Vec<ChildSpec>) {
+    if hub.joined().await.is_err() {
+        return;
+    }
+    let started = hub.start_children(children).check_existing(false).disable_logging(true).await;
+    match started {
+        Ok(result) => {
+            let failed = |failure: &&Failure| failure.reason != ChildFailure::AlreadyStarted;
+            for failure in result.errors.iter().filter(failed) {
+                let (id, reason) = (&failure.id, &failure.reason);
+                tracing::error!(hub = %hub.id(), %id, %reason, "a static child does not run");
+            }
+        }
+        Err(error) => tracing::error!(hub = %hub.id(), %error, "the static children were not started"),
     }
 }
 

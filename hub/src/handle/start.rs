@@ -8,21 +8,23 @@ use process_hub_core::request::{OnFailure, Reply, Request, StartOptions, StartOu
 use process_hub_core::spec::{ChildSpec, Metadata};
 
 use crate::error::{Closed, StartError};
-use crate::handle::{Hub, ask};
+use crate::handle::{Hub, Pending, ask, submit};
 use crate::runtime::BoxFuture;
 
-/// A start in the making: await it for the outcome, or [`StartChildren::initiate`] it. Nothing happens before either.
+/// A start in the making: await it for the outcome, [`StartChildren::submit`] it to await the outcome later, or
+/// [`StartChildren::initiate`] it without one. Nothing happens before.
 #[derive(Debug)]
-#[must_use = "nothing is started until this is awaited or initiated"]
+#[must_use = "nothing is started until this is awaited, submitted or initiated"]
 pub struct StartChildren {
     hub: Hub,
     children: Vec<ChildSpec>,
     options: StartOptions,
+    silent: bool,
 }
 
 impl StartChildren {
     pub(crate) fn new(hub: Hub, children: Vec<ChildSpec>) -> Self {
-        Self { hub, children, options: StartOptions::default() }
+        Self { hub, children, options: StartOptions::default(), silent: false }
     }
 
     /// Attaches this metadata to every child of the batch that has none of its own.
@@ -59,22 +61,48 @@ impl StartChildren {
         self
     }
 
+    /// Leaves children that do not start out of the log. Default: an awaited start logs them. (They are told as hook
+    /// events and in the result all the same.)
+    pub fn disable_logging(mut self, disable: bool) -> Self {
+        self.silent = disable;
+        self
+    }
+
     /// Declares the children and returns without waiting until they run.
     ///
     /// # Errors
     /// When the batch is refused as a whole; nothing was started then.
     pub async fn initiate(mut self) -> Result<(), StartError> {
         self.options.wait = false;
-        self.send().await.map(drop)
-    }
-
-    async fn send(self) -> Result<StartOutcome, StartError> {
-        let Self { hub, children, options } = self;
-        let request = Request::Start { hub: hub.id().clone(), children, options };
+        let (hub, request, _) = self.request();
         match ask(hub.commands(), request).await? {
-            Reply::Start(outcome) => Ok(outcome?),
+            Reply::Start(outcome) => Ok(outcome.map(drop)?),
             _ => Err(Closed.into()),
         }
+    }
+
+    /// Hands the start over and returns at once; what comes of it, a refusal included, is the outcome of what is
+    /// returned.
+    ///
+    /// # Errors
+    /// When the node was shut down.
+    pub async fn submit(self) -> Result<Pending<StartResult, StartError>, Closed> {
+        let (hub, request, _) = self.request();
+        Ok(Pending::new(submit(hub.commands(), request).await?, outcome))
+    }
+
+    fn request(self) -> (Hub, Request, bool) {
+        let Self { hub, children, options, silent } = self;
+        let id = hub.id().clone();
+        (hub, Request::Start { hub: id, children, options }, silent)
+    }
+}
+
+fn outcome(reply: Reply) -> Result<StartResult, StartError> {
+    match reply {
+        Reply::Start(Ok(StartOutcome::Done(result))) => Ok(result),
+        Reply::Start(Err(error)) => Err(error.into()),
+        _ => Err(Closed.into()),
     }
 }
 
@@ -84,10 +112,14 @@ impl IntoFuture for StartChildren {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            match self.send().await? {
-                StartOutcome::Done(result) => Ok(result),
-                StartOutcome::Initiated => Err(Closed.into()),
+            let (hub, request, silent) = self.request();
+            let result = outcome(ask(hub.commands(), request).await?)?;
+            if !silent {
+                for failure in &result.errors {
+                    tracing::warn!(hub = %hub.id(), id = %failure.id, reason = %failure.reason, "a child was not started");
+                }
             }
+            Ok(result)
         })
     }
 }

@@ -7,12 +7,13 @@ use process_hub_core::id::ChildId;
 use process_hub_core::request::{Reply, Request, StopOptions, StopOutcome, StopResult};
 
 use crate::error::{Closed, StopError};
-use crate::handle::{Hub, ask};
+use crate::handle::{Hub, Pending, ask, submit};
 use crate::runtime::BoxFuture;
 
-/// A stop in the making: await it for the outcome, or [`StopChildren::initiate`] it. Nothing happens before either.
+/// A stop in the making: await it for the outcome, [`StopChildren::submit`] it to await the outcome later, or
+/// [`StopChildren::initiate`] it without one. Nothing happens before.
 #[derive(Debug)]
-#[must_use = "nothing is stopped until this is awaited or initiated"]
+#[must_use = "nothing is stopped until this is awaited, submitted or initiated"]
 pub struct StopChildren {
     hub: Hub,
     ids: Vec<ChildId>,
@@ -36,16 +37,35 @@ impl StopChildren {
     /// When the stop is refused as a whole; nothing was stopped then.
     pub async fn initiate(mut self) -> Result<(), StopError> {
         self.options.wait = false;
-        self.send().await.map(drop)
-    }
-
-    async fn send(self) -> Result<StopOutcome, StopError> {
-        let Self { hub, ids, options } = self;
-        let request = Request::Stop { hub: hub.id().clone(), ids, options };
+        let (hub, request) = self.request();
         match ask(hub.commands(), request).await? {
-            Reply::Stop(outcome) => Ok(outcome?),
+            Reply::Stop(outcome) => Ok(outcome.map(drop)?),
             _ => Err(Closed.into()),
         }
+    }
+
+    /// Hands the stop over and returns at once; what comes of it, a refusal included, is the outcome of what is
+    /// returned.
+    ///
+    /// # Errors
+    /// When the node was shut down.
+    pub async fn submit(self) -> Result<Pending<StopResult, StopError>, Closed> {
+        let (hub, request) = self.request();
+        Ok(Pending::new(submit(hub.commands(), request).await?, outcome))
+    }
+
+    fn request(self) -> (Hub, Request) {
+        let Self { hub, ids, options } = self;
+        let id = hub.id().clone();
+        (hub, Request::Stop { hub: id, ids, options })
+    }
+}
+
+fn outcome(reply: Reply) -> Result<StopResult, StopError> {
+    match reply {
+        Reply::Stop(Ok(StopOutcome::Done(result))) => Ok(result),
+        Reply::Stop(Err(error)) => Err(error.into()),
+        _ => Err(Closed.into()),
     }
 }
 
@@ -55,10 +75,8 @@ impl IntoFuture for StopChildren {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            match self.send().await? {
-                StopOutcome::Done(result) => Ok(result),
-                StopOutcome::Initiated => Err(Closed.into()),
-            }
+            let (hub, request) = self.request();
+            outcome(ask(hub.commands(), request).await?)
         })
     }
 }

@@ -248,7 +248,7 @@ fn report<C: Child>(ctx: &Context<C>, event: ChildEvent) {
 }
 
 /// The text of a panic in `body`. What `body` touched is used no further, but for being dropped.
-fn caught<T>(body: impl FnOnce() -> T) -> Result<T, SmolStr> {
+pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, SmolStr> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|panic| panic_text(panic.as_ref()))
 }
 

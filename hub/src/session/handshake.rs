@@ -28,9 +28,9 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// The first cookie is the current one, the second the one before.
     pub(crate) fn new(options: &NodeOptions, member: &Member, advertises: &Addr) -> Result<Self, StartNodeError> {
-        let mut cookies = options.cookies.iter().map(|cookie| wire::Cookie::new(cookie.as_bytes()));
-        let current = cookies.next().ok_or(StartNodeError::NoCookie)??;
-        let previous = cookies.next().transpose()?;
+        let mut cookies = options.cookies.iter().cloned();
+        let current = cookies.next().ok_or(StartNodeError::NoCookie)?;
+        let previous = cookies.next();
         let this = Self { cluster: options.cluster.clone(), addr: advertises.clone(), current, previous };
         this.config(member, [0; 32])?;
         Ok(this)

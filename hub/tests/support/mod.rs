@@ -58,7 +58,7 @@ pub fn id(name: &str) -> ChildId {
 pub fn options(name: &str, join: &[&str]) -> NodeOptions {
     let mut options = NodeOptions::new(NodeId::new(name).unwrap(), name);
     options.join = join.iter().map(|addr| (*addr).into()).collect();
-    options.cookies = vec![Cookie::new("a secret that is only for tests")];
+    options.cookies = vec![Cookie::new("a secret that is only for tests").unwrap()];
     options
 }
 

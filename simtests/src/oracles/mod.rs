@@ -1,6 +1,7 @@
 //! What must hold: one small oracle each, fed from what the simulator sees, with the ground truth beside it.
 
 mod amo;
+mod hooks;
 pub(crate) mod ledger;
 mod liveness;
 mod moves;
@@ -56,6 +57,8 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(moves::PureOwner::default()),
         Box::new(requests::Once::default()),
         Box::new(requests::Honest::default()),
+        Box::new(hooks::Order::default()),
+        Box::new(hooks::Once::default()),
         Box::new(restarts::RestartRule::default()),
         Box::new(steps::BoundedQueues),
         Box::new(steps::NoLoop),

@@ -63,8 +63,9 @@ pub(super) struct OwnRows {
 impl OwnRows {
     fn sent(host: HostId, batch: &Batch, truth: &Truth, verdict: &mut Verdict<'_>) {
         for row in &batch.rows {
-            let instance = truth.instance(host, row.sequence);
-            let real = instance.is_some_and(|instance| instance.id == row.id);
+            let key = (host, truth.hosts[host].lives, row.sequence);
+            let instance = truth.instances.get(&key).map(|instance| &instance.id).or_else(|| truth.claimed.get(&key));
+            let real = instance == Some(&row.id);
             verdict
                 .check(real, host, &row.id, || format!("it tells of its instance {}, which never was", row.sequence));
         }

@@ -126,6 +126,8 @@ pub(crate) struct Truth {
     pub(crate) live: BTreeMap<ChildId, Vec<Key>>,
     /// Every name of every life there ever was: a life can be raised to a higher boot.
     pub(crate) members: BTreeMap<Member, (HostId, u32)>,
+    /// Instances whose recipe may be altered before they start, and their children.
+    pub(crate) claimed: BTreeMap<Key, ChildId>,
     /// Every pid there ever was.
     pub(crate) pids: BTreeMap<Pid, Key>,
     /// Starts and stops, and who knows of them.
@@ -278,6 +280,8 @@ impl Truth {
                 self.pids.insert(pid.clone(), key);
                 self.live.entry(spec.id.clone()).or_default().push(key);
             }
+            // It is a claim from here on, although there is nothing to run yet.
+            Effect::Alter { pid, spec, .. } => drop(self.claimed.insert((host, life, pid.sequence), spec.id.clone())),
             Effect::Stop { sequence, why, .. } => {
                 if let Some(instance) = self.instance_mut(host, *sequence) {
                     instance.stopping = Some(*why);

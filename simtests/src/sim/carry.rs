@@ -21,6 +21,7 @@ impl World {
             Effect::Dial { addr } => self.dial(host, life, &addr),
             Effect::Hangup { member, .. } => self.hangup(host, &member),
             Effect::Start { hub, pid, .. } => self.start_child(host, life, hub, pid.sequence),
+            Effect::Alter { pid, spec, .. } => self.alter_child(host, life, pid.sequence, spec),
             Effect::Stop { sequence, deadline, .. } => self.stop_child(host, life, sequence, deadline),
             // A role is the child's own affair; the oracles see that it was told.
             Effect::SetRole { .. } => {}
@@ -118,6 +119,7 @@ impl World {
             }
             Arrival::Child { hub, sequence, event } => self.step(host, Input::Child { hub, sequence, event }),
             Arrival::Request { id, request } => self.step(host, Input::Request { id, request }),
+            Arrival::Altering => self.step(host, Input::Altering { hub: crate::plan::hub_id(), wanted: true }),
             Arrival::Hungup { member } => self.step(host, Input::Link(LinkEvent::Down { member })),
             Arrival::Congested { link, dir } => {
                 let Some(member) = self.peer_of(host, link, 1 - dir) else { return };

@@ -1,15 +1,18 @@
 //! The driver of children on each host: instances that start, serve, answer, fail and end, all on virtual time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use process_hub_core::id::HubId;
+use process_hub_core::spec::ChildSpec;
 use process_hub_core::{CallKey, ChildEvent, ExitReason};
 
 use super::event::{ChildStep, Event, HostId};
 use super::host::{Arrival, Running, Stage};
 use super::world::World;
 use crate::oracles::seen::Seen;
+use crate::plan::hub_id;
 
 /// What goes wrong with children, in millionths of the cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub(crate) struct ChildFaults {
     pub(crate) ends_content: u32,
     pub(crate) hangs_on_stop: u32,
     pub(crate) call_fails: u32,
+    /// The user of each node has alter handlers, and this is how often one changes something.
+    pub(crate) altered: u32,
+    /// How often such a handler does not come to an end.
+    pub(crate) alter_lost: u32,
 }
 
 impl World {
@@ -35,6 +42,26 @@ impl World {
         let Some(this) = &mut self.hosts[host].life else { return };
         this.instances.insert(sequence, running);
         self.queue.push(self.now + takes, Event::Child { host, life, sequence, step });
+    }
+
+    /// The user's alter handlers are asked what an instance is to be started with.
+    pub(crate) fn alter_child(&mut self, host: HostId, life: u32, sequence: u64, spec: Arc<ChildSpec>) {
+        let faults = self.child_faults;
+        if self.children.chance(faults.alter_lost) {
+            return self.count("alter_handler_hangs");
+        }
+        let alters = self.children.chance(faults.altered);
+        let takes = self.children.log_between(20, 100_000);
+        let spec = if alters {
+            self.count("child_altered");
+            let metadata = spec.metadata.clone().with("altered", "yes");
+            Arc::new(ChildSpec::clone(&spec).metadata(metadata))
+        } else {
+            spec
+        };
+        let Some(this) = &mut self.hosts[host].life else { return };
+        this.altering.insert(sequence, spec);
+        self.queue.push(self.now + takes, Event::Child { host, life, sequence, step: ChildStep::Altered });
     }
 
     pub(crate) fn stop_child(&mut self, host: HostId, life: u32, sequence: u64, deadline: Duration) {
@@ -66,6 +93,11 @@ impl World {
         if self.watch.truth.hosts[host].stalled {
             let until = self.hosts[host].busy_until.max(self.now + 1);
             return self.queue.push(until, Event::Child { host, life, sequence, step });
+        }
+        if step == ChildStep::Altered {
+            let Some(spec) = this.altering.remove(&sequence) else { return };
+            let event = ChildEvent::Altered { spec };
+            return self.arrive(host, Arrival::Child { hub: hub_id(), sequence, event });
         }
         let Some(running) = this.instances.get_mut(&sequence) else { return };
         match (step, running.stage) {

@@ -50,6 +50,8 @@ pub(crate) enum ChildStep {
     Error,
     /// Its answer to a call is ready.
     Reply { index: usize },
+    /// The alter handlers have come to an end with what it is to be started with.
+    Altered,
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -73,6 +73,8 @@ pub(crate) enum Arrival {
         id: RequestId,
         request: Request,
     },
+    /// The user has alter handlers.
+    Altering,
     Hungup {
         member: Member,
     },
@@ -112,6 +114,8 @@ pub(crate) struct Life {
     pub(crate) number: u32,
     pub(crate) node: Node,
     pub(crate) instances: BTreeMap<u64, Running>,
+    /// What alter handlers will answer.
+    pub(crate) altering: BTreeMap<u64, std::sync::Arc<process_hub_core::spec::ChildSpec>>,
     /// The view hash that was last seen, so that a change is noticed cheaply.
     pub(crate) view_hash: u64,
     pub(crate) phase: Option<process_hub_core::message::Phase>,

@@ -49,6 +49,7 @@ impl Trace {
             Input::Link(event) => (3u8, event).hash(hasher),
             Input::Request { id, .. } => (4u8, id).hash(hasher),
             Input::Child { sequence, event, .. } => (5u8, sequence, event).hash(hasher),
+            Input::Altering { wanted, .. } => (6u8, wanted).hash(hasher),
         }
         self.line(false, || format!("{now:>12} n{} <- {input:?}", host + 1));
     }
@@ -67,6 +68,7 @@ impl Trace {
             Effect::RegistryChanged { id, .. } => (8u8, id).hash(hasher),
             Effect::ViewChanged { .. } => hasher.write_u8(9),
             Effect::SetRole { id, sequence, role, token, .. } => (10u8, id, sequence, role, token).hash(hasher),
+            Effect::Alter { pid, spec, .. } => (11u8, pid, &spec.args).hash(hasher),
         }
         let view = matches!(effect, Effect::ViewChanged { hub: Some(_) });
         self.line(view, || format!("{:>12} n{} -> {effect:?}", "", host + 1));

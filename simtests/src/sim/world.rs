@@ -190,13 +190,16 @@ impl World {
         this.busy_until = 0;
         this.inbox.clear();
         let member = node.member().clone();
-        let (number, instances) = (this.lives, BTreeMap::new());
-        this.life = Some(Life { number, node, instances, view_hash: 0, phase: None, leaving: None });
+        let (number, instances, altering) = (this.lives, BTreeMap::new(), BTreeMap::new());
+        this.life = Some(Life { number, node, instances, altering, view_hash: 0, phase: None, leaving: None });
         self.tell(&Seen::Booted { host, member: &member });
         self.trace.mark(self.now, host, "boot", boot.0);
         let mut hub = self.config.hub.clone();
         hub.first_start = self.hosts[host].lives == 1;
         self.request(host, Request::OpenHub(hub));
+        if self.child_faults.altered > 0 {
+            self.arrive(host, Arrival::Altering);
+        }
     }
 
     /// Ends the process of a host at once. A silent machine answers nothing; else its sockets close.

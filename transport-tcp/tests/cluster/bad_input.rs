@@ -122,6 +122,55 @@ fn a_malformed_manifest_starts_neither_node_nor_child() {
     agreed(&[&running], 0);
 }
 
+/// Strategies and the configuration file are read before anything starts; what is wrong is said, and how to mend it.
+#[test]
+fn strategies_that_make_no_sense_start_nothing() {
+    let node = |args: &[&'static str]| [&["node", "--name", "n1", "--admin", "off"], args].concat();
+    for (args, words) in [
+        (&["--distribution", "ring"][..], &["--distribution", "use one of consistent-hashing, guided"][..]),
+        (&["--redundancy", "replication:many"], &["--redundancy", "`many` is no whole number"]),
+        (&["--redundancy", "replication:65"], &["redundancy.replication_factor = 65", "from 1 to 64"]),
+        (&["--migration", "warm"], &["--migration", "use one of cold, hot, autonomous"]),
+        (&["--migration", "autonomous", "--handover"], &["has none: use cold or hot"]),
+        (&["--sync", "gossip:recipients=0"], &["synchronization.recipients = 0"]),
+        (&["--partition", "dynamic:101%"], &["partition.quorum_size = 101", "from 1 to 100"]),
+        (&["--partition", "static"], &["partition.quorum_size = 0"]),
+        (&["--config", "/nowhere/config.toml"], &["cannot read /nowhere/config.toml"]),
+    ] {
+        fails(&node(args), 2, words);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let path = path.to_str().unwrap();
+    for (text, words) in [
+        ("[hub\n", &["makes no sense"][..]),
+        ("[hob]\n", &["unknown field `hob`"]),
+        ("[hub]\nstop_timeout = \"5\"\n", &["[hub] stop_timeout", "write it as 10s"]),
+        ("[hubs.x]\npartition = { strategy = \"static\", size = 3 }\n", &["[hubs.x] partition", "no option `size`"]),
+    ] {
+        std::fs::write(path, text).unwrap();
+        fails(&[&["node", "--name", "n1", "--admin", "off", "--config"][..], &[path]].concat(), 2, words);
+    }
+}
+
+/// Nodes with one file are of one mind, and the file's hubs are taken part in.
+#[test]
+fn nodes_are_configured_by_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let text = "[hub]\nsynchronization = { strategy = \"pubsub\", sync_interval = \"2s\" }\n\
+                [hubs.demo]\nmax_restarts = 7\n[hubs.orders]\n[membership]\nsuspicion = \"1s\"\n";
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let n1 = Node::start("n1", &["--config", path, "--distribution", "consistent-hashing"]);
+    let n2 = Node::start("n2", &["--config", path, "--join", &n1.listen, "--partition", "divergence"]);
+    meet(&[&n1, &n2]);
+    start_counters(&n1, "c", 10);
+    agreed(&[&n1, &n2], 10);
+    let (_, health) = n2.get("/v1/health");
+    assert_eq!(health["hubs"], json!(["demo", "orders"]), "{health}");
+}
+
 #[test]
 fn garbage_on_the_port_of_a_node_harms_nobody() {
     let [n1, n2] = cluster(["n1", "n2"]);

@@ -148,6 +148,7 @@ fn a_pid_that_is_used_twice() {
     bench.exit(0, 1, ExitReason::Shutdown);
     bench.assert_quiet();
     let spec = Arc::new(spec(10));
+    bench.announce(0);
     let (pid, token) = (pid(0, 1), token(&pid(0, 9)));
     bench.effect(0, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active });
     bench.assert_fired("PID");

@@ -3,6 +3,7 @@
 mod after;
 mod callers;
 mod copies;
+mod hooks;
 mod quorum;
 mod roles;
 mod rows;
@@ -10,6 +11,7 @@ mod rows;
 use std::sync::Arc;
 use std::time::Duration;
 
+use process_hub_core::hook::HookEvent;
 use process_hub_core::id::{Boot, ChildId, Member, NodeId, Pid, RequestId, Token};
 use process_hub_core::message::Phase;
 use process_hub_core::registry::{Lookup, Placement};
@@ -132,6 +134,22 @@ impl Bench {
     }
 
     fn start_with(&mut self, host: HostId, sequence: u64, version: u64, restart: Restart) {
+        self.announce(host);
+        self.give_out(host, sequence, version, restart);
+    }
+
+    /// A start is about to be given out.
+    fn announce(&mut self, host: HostId) {
+        let event = HookEvent::PreChildrenStart { children: vec![child()] };
+        self.effect(host, &Effect::Hook { hub: hub_id(), event });
+    }
+
+    /// A start that was not announced.
+    fn bare_start(&mut self, host: HostId, sequence: u64, version: u64) {
+        self.give_out(host, sequence, version, Restart::Permanent);
+    }
+
+    fn give_out(&mut self, host: HostId, sequence: u64, version: u64, restart: Restart) {
         let (pid, spec) = (pid(host, sequence), Arc::new(spec(version).restart(restart)));
         let token = token(&pid);
         self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active });
@@ -229,6 +247,7 @@ fn each_oracle_has_a_test_that_it_fires() {
         include_str!("copies.rs"),
         include_str!("quorum.rs"),
         include_str!("roles.rs"),
+        include_str!("hooks.rs"),
         include_str!("rows.rs"),
     ];
     for id in Watch::ids() {

@@ -16,6 +16,7 @@ impl Bench {
     fn stand_by(&mut self, host: HostId, sequence: u64) {
         let (pid, spec) = (pid(host, sequence), Arc::new(spec(10)));
         let token = token(&pid);
+        self.announce(host);
         self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Passive });
         self.see(&Seen::Serving { host, sequence });
     }

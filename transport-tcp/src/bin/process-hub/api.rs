@@ -99,6 +99,9 @@ pub(crate) struct StartBody {
     pub(crate) on_failure: OnFailure,
     #[serde(default = "yes")]
     pub(crate) check_existing: bool,
+    /// Leave children that do not start out of the node's log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) disable_logging: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_ms: Option<u64>,
     #[serde(default = "yes", rename = "await")]

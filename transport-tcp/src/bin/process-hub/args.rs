@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::settings::Strategies;
+
 /// Spreads supervised children over a cluster of nodes, and keeps them running there.
 #[derive(Debug, Parser)]
 #[command(name = "process-hub", version, propagate_version = true, arg_required_else_help = true)]
@@ -50,6 +52,8 @@ pub(crate) struct NodeArgs {
     /// A hub to take part in; can be given several times [default: demo]
     #[arg(long, value_name = "NAME")]
     pub(crate) hub: Vec<String>,
+    #[command(flatten)]
+    pub(crate) strategies: Strategies,
     /// The cluster's name; nodes of other clusters are refused
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) cluster: String,
@@ -120,6 +124,17 @@ pub(crate) struct ClientArgs {
     pub(crate) json: bool,
 }
 
+/// How long to wait for what was asked, if at all.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Do not wait until it is done: only until it is accepted
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How long to wait, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    pub(crate) timeout: u64,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// Only children whose metadata has this `tag`
@@ -169,12 +184,8 @@ pub(crate) struct StartArgs {
     /// Start what can be started, even if some of the ids exist already
     #[arg(long)]
     pub(crate) skip_existing_check: bool,
-    /// Do not wait until the children run
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-    /// How long to wait, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
 }
@@ -184,12 +195,8 @@ pub(crate) struct StopArgs {
     /// The children
     #[arg(required = true)]
     pub(crate) ids: Vec<String>,
-    /// Do not wait until the children have ended
-    #[arg(long)]
-    pub(crate) no_wait: bool,
-    /// How long to wait, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
 }

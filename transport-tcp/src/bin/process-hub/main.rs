@@ -10,6 +10,7 @@ mod manifest;
 mod node;
 mod output;
 mod secret;
+mod settings;
 mod signals;
 
 use std::process::ExitCode;

@@ -1,12 +1,10 @@
 //! `process-hub node`: one node of a cluster, until it is told to stop.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use process_hub::{Hub, NodeHandle};
 use process_hub_core::MemberState;
-use process_hub_core::config::HubConfig;
-use process_hub_core::id::HubId;
+use process_hub_core::config::MembershipConfig;
 use process_hub_core::request::ChildFailure;
 use process_hub_tcp::Node;
 use process_hub_tcp::kinds::{Counter, Echo};
@@ -19,6 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::manifest;
 use crate::output::line;
 use crate::secret;
+use crate::settings::{self, Settings};
 use crate::signals::told_to_stop;
 
 /// The hub of a node that was not told which.
@@ -40,11 +39,11 @@ pub(crate) fn run(args: &NodeArgs) -> Outcome {
 }
 
 async fn live(args: &NodeArgs, children: Vec<NewChild>) -> Outcome {
-    let hubs = hub_names(&args.hub)?;
+    let Settings { hubs, membership } = settings::read(&args.strategies, &args.hub, USUAL_HUB)?;
     let bound = admin::bind(args).await?;
-    let node = start(args).await?;
-    for name in hubs {
-        let hub = node.hub(HubConfig::new(name)).child::<Counter>().child::<Echo>();
+    let node = start(args, membership).await?;
+    for hub in hubs {
+        let hub = node.hub(hub).child::<Counter>().child::<Echo>();
         hub.start().await.map_err(Failure::failed)?;
     }
     let addr = bound.as_ref().map(|bound| format!("http://{}", bound.addr));
@@ -69,8 +68,9 @@ async fn live(args: &NodeArgs, children: Vec<NewChild>) -> Outcome {
     outcome
 }
 
-async fn start(args: &NodeArgs) -> Outcome<NodeHandle> {
+async fn start(args: &NodeArgs, membership: MembershipConfig) -> Outcome<NodeHandle> {
     let mut builder = Node::builder(&args.name).listen(&args.listen).join(&args.join).cluster(&args.cluster);
+    builder = builder.membership(membership);
     if let Some(advertise) = &args.advertise {
         builder = builder.advertise(advertise);
     }
@@ -98,12 +98,6 @@ async fn start(args: &NodeArgs) -> Outcome<NodeHandle> {
             None => Failure::failed(text),
         }
     })
-}
-
-fn hub_names(given: &[String]) -> Outcome<BTreeSet<HubId>> {
-    let usual = [USUAL_HUB.to_owned()];
-    let names = if given.is_empty() { &usual[..] } else { given };
-    names.iter().map(|name| HubId::new(name).map_err(|error| Failure::usage(format!("--hub: {error}")))).collect()
 }
 
 /// Until there is a reason to leave; says which.
@@ -157,7 +151,8 @@ async fn start_children(node: NodeHandle, children: Vec<NewChild>, limit: Durati
     };
     let (mut started, mut existed, mut failed) = (0, 0, 0);
     for batch in specs.chunks(BATCH) {
-        let start = hub.start_children(batch.iter().cloned()).check_existing(false).timeout(BATCH_LIMIT);
+        let start =
+            hub.start_children(batch.iter().cloned()).check_existing(false).disable_logging(true).timeout(BATCH_LIMIT);
         match start.await {
             Ok(result) => {
                 started += result.started.len();

@@ -44,6 +44,7 @@ pub(super) async fn start(
         .start_children(specs)
         .on_failure(body.on_failure)
         .check_existing(body.check_existing)
+        .disable_logging(body.disable_logging)
         .timeout(wait_of(body.timeout_ms, USUAL_WAIT));
     if !body.wait {
         start.initiate().await.map_err(|error| start_refused(&error))?;
@@ -159,31 +160,41 @@ fn closed() -> ApiError {
 fn start_refused(error: &StartError) -> ApiError {
     use request::StartError as Why;
     let StartError::Refused(why) = error else { return closed() };
-    let (status, code) = match why {
-        Why::NoChildren => (StatusCode::BAD_REQUEST, "no_children"),
-        Why::AlreadyStarted(_) => (StatusCode::CONFLICT, "already_started"),
-        Why::TooLarge { .. } => (StatusCode::BAD_REQUEST, "too_large"),
-        Why::UnknownHub(_) => (StatusCode::NOT_FOUND, "unknown_hub"),
-        Why::Locked(_) => (StatusCode::SERVICE_UNAVAILABLE, "locked"),
-        Why::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
-        Why::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-        _ => (StatusCode::CONFLICT, "refused"),
+    let code = match why {
+        Why::NoChildren => "no_children",
+        Why::AlreadyStarted(_) => "already_started",
+        Why::TooLarge { .. } => "too_large",
+        Why::UnknownHub(_) => "unknown_hub",
+        Why::Locked(_) => "locked",
+        Why::Leaving => "leaving",
+        Why::Overloaded(_) => "overloaded",
+        _ => "refused",
     };
-    ApiError::worded(status, code, why)
+    ApiError::worded(status_of(code), code, why)
 }
 
 fn stop_refused(error: &StopError) -> ApiError {
     use request::StopError as Why;
     let StopError::Refused(why) = error else { return closed() };
-    let (status, code) = match why {
-        Why::NoChildren => (StatusCode::BAD_REQUEST, "no_children"),
-        Why::UnknownHub(_) => (StatusCode::NOT_FOUND, "unknown_hub"),
-        Why::Locked(_) => (StatusCode::SERVICE_UNAVAILABLE, "locked"),
-        Why::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
-        Why::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-        _ => (StatusCode::CONFLICT, "refused"),
+    let code = match why {
+        Why::NoChildren => "no_children",
+        Why::UnknownHub(_) => "unknown_hub",
+        Why::Locked(_) => "locked",
+        Why::Leaving => "leaving",
+        Why::Overloaded(_) => "overloaded",
+        _ => "refused",
     };
-    ApiError::worded(status, code, why)
+    ApiError::worded(status_of(code), code, why)
+}
+
+/// The status of a batch that was refused.
+fn status_of(code: &str) -> StatusCode {
+    match code {
+        "no_children" | "too_large" => StatusCode::BAD_REQUEST,
+        "unknown_hub" => StatusCode::NOT_FOUND,
+        "locked" | "leaving" | "overloaded" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::CONFLICT,
+    }
 }
 
 fn call_failed(error: &CallError) -> ApiError {

@@ -96,16 +96,17 @@ pub(crate) fn start(args: &StartArgs) -> Outcome {
     let body = StartBody {
         children,
         on_failure: if args.rollback { OnFailure::Rollback } else { OnFailure::Continue },
+        disable_logging: false,
         check_existing: !args.skip_existing_check,
-        timeout_ms: Some(args.timeout),
-        wait: !args.no_wait,
+        timeout_ms: Some(args.wait.timeout),
+        wait: !args.wait.no_wait,
     };
     let path = format!("/v1/hubs/{}/children", segment(&hub));
-    let answer: Value = client.post(&path, &to_json(&body)?, Duration::from_millis(args.timeout))?;
+    let answer: Value = client.post(&path, &to_json(&body)?, Duration::from_millis(args.wait.timeout))?;
     if args.client.json {
         print_json(&answer)?;
     }
-    if args.no_wait {
+    if args.wait.no_wait {
         say(args.client.json, &format!("{} children are declared; they start", body.children.len()));
         return Ok(());
     }
@@ -128,13 +129,13 @@ pub(crate) fn start(args: &StartArgs) -> Outcome {
 pub(crate) fn stop(args: &StopArgs) -> Outcome {
     let client = Client::from_args(&args.client)?;
     let hub = client.hub(args.client.hub.as_deref())?;
-    let body = json!({ "ids": args.ids, "await": !args.no_wait, "timeout_ms": args.timeout });
+    let body = json!({ "ids": args.ids, "await": !args.wait.no_wait, "timeout_ms": args.wait.timeout });
     let path = format!("/v1/hubs/{}/children", segment(&hub));
-    let answer: Value = client.delete(&path, &body, Duration::from_millis(args.timeout))?;
+    let answer: Value = client.delete(&path, &body, Duration::from_millis(args.wait.timeout))?;
     if args.client.json {
         print_json(&answer)?;
     }
-    if args.no_wait {
+    if args.wait.no_wait {
         say(args.client.json, &format!("{} children are no longer declared; they end", args.ids.len()));
         return Ok(());
     }

@@ -76,6 +76,7 @@ fn children_start(story: &mut Story, nodes: &[Node]) -> Outcome<Places> {
     let body = StartBody {
         children,
         on_failure: OnFailure::Continue,
+        disable_logging: false,
         check_existing: true,
         timeout_ms: Some(10_000),
         wait: true,
