@@ -9,7 +9,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 
 use crate::config::{Model, Signal};
-use crate::id::NodeId;
+use crate::id::{Member, NodeId};
 use crate::spec::{ChildSpec, Labels};
 
 /// A member that can own children.
@@ -64,6 +64,22 @@ pub trait Replicate: Send + Sync {
     }
 }
 
+/// Whether a part of a cluster may serve.
+pub trait Tolerate: Send + Sync {
+    /// Its name: with its version, what it is known by.
+    fn name(&self) -> &str;
+
+    /// Its version. Default 1.
+    fn version(&self) -> u32 {
+        1
+    }
+
+    /// Whether the part of the cluster that has these members may serve. `lost` are those that went without a goodbye and
+    /// have not come back, as far as this node knows. Both are sorted by name. There are no leases behind such a rule:
+    /// for as long as two parts have not found out about each other, both may serve.
+    fn holds(&self, members: &[Member], lost: &[Member]) -> bool;
+}
+
 macro_rules! known_by_name {
     ($strategy:ident) => {
         impl fmt::Debug for dyn $strategy {
@@ -90,3 +106,4 @@ macro_rules! known_by_name {
 
 known_by_name!(Distribute);
 known_by_name!(Replicate);
+known_by_name!(Tolerate);

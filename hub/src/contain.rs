@@ -3,19 +3,22 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use process_hub_core::config::{Distribution, HubConfig, Model, Redundancy, Signal};
-use process_hub_core::id::NodeId;
+use process_hub_core::config::{Distribution, HubConfig, Model, Partition, Redundancy, Signal};
+use process_hub_core::id::{Member, NodeId};
 use process_hub_core::spec::ChildSpec;
-use process_hub_core::strategy::{Candidate, Distribute, Replicate};
+use process_hub_core::strategy::{Candidate, Distribute, Replicate, Tolerate};
 
 /// The same configuration, of which a strategy that panics is as one that knows no answer: its child belongs to nobody,
-/// or has one copy.
+/// or has one copy, or nothing is served.
 pub(crate) fn contained(mut config: HubConfig) -> HubConfig {
     if let Distribution::Custom(strategy) = config.distribution {
         config.distribution = Distribution::Custom(Arc::new(Contained(strategy)));
     }
     if let Redundancy::Custom(strategy) = config.redundancy {
         config.redundancy = Redundancy::Custom(Arc::new(Contained(strategy)));
+    }
+    if let Partition::Custom(strategy) = config.partition {
+        config.partition = Partition::Custom(Arc::new(Contained(strategy)));
     }
     config
 }
@@ -65,6 +68,20 @@ impl Replicate for Contained<dyn Replicate> {
 
     fn signal(&self) -> Signal {
         self.ask("signal", Signal::None, Replicate::signal)
+    }
+}
+
+impl Tolerate for Contained<dyn Tolerate> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
+    fn holds(&self, members: &[Member], lost: &[Member]) -> bool {
+        self.ask("holds", false, |strategy| strategy.holds(members, lost))
     }
 }
 

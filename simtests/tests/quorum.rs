@@ -1,11 +1,14 @@
 //! Partition tolerance: the scenarios of the reference, and those that quorums are known to fail. The oracles S4, S5 and S6
 //! watch all of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use process_hub_core::config::{HubConfig, Partition};
 use process_hub_core::hook::HookEvent;
+use process_hub_core::id::Member;
 use process_hub_core::request::{CallError, StartError, StartOptions};
+use process_hub_core::strategy::Tolerate;
 use process_hub_simtests::scenario::Cluster;
 
 fn fixed(quorum_size: u32) -> impl Fn(&mut HubConfig) {
@@ -325,4 +328,32 @@ fn tokens_grow_across_takeovers() {
     c.run_for_secs(25);
     let second = token(&c, other);
     assert!(second.is_some() && second > first, "{first:?} {second:?}");
+}
+
+/// The side of the first name serves.
+struct KeepFirst;
+
+impl Tolerate for KeepFirst {
+    fn name(&self) -> &'static str {
+        "keep-first"
+    }
+
+    fn holds(&self, members: &[Member], lost: &[Member]) -> bool {
+        let first = |members: &[Member]| members.first().map(|member| member.node.clone());
+        first(lost).is_none_or(|lost| first(members).is_some_and(|here| here < lost))
+    }
+}
+
+/// A rule of one's own locks the side that it does not choose, however large it is, and unlocks it at the heal.
+#[test]
+fn a_rule_of_ones_own_decides() {
+    let mut c = Cluster::with(3, |hub: &mut HubConfig| hub.partition = Partition::Custom(Arc::new(KeepFirst)));
+    c.start("n2", &names(12));
+    c.partition(&[&["n1"], &["n2", "n3"]]);
+    c.run_for_secs(20);
+    assert_eq!((locked(&c), serving(&c)), (2, vec!["n1".to_owned()]));
+    c.heal();
+    c.settle();
+    assert_eq!(locked(&c), 0);
+    c.assert_converged();
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{ConfigError, positive};
 use crate::spec::Role;
-use crate::strategy::{Distribute, Replicate};
+use crate::strategy::{Distribute, Replicate, Tolerate};
 
 /// Which node each child belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -364,6 +364,8 @@ pub enum Partition {
         /// Whether the size grows with the cluster. If not, further members are not admitted. Default true.
         track_max_size: bool,
     },
+    /// A rule of one's own.
+    Custom(Arc<dyn Tolerate>),
 }
 
 impl Partition {
@@ -371,7 +373,7 @@ impl Partition {
     /// Names the first option that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         match self {
-            Partition::Divergence => Ok(()),
+            Partition::Divergence | Partition::Custom(_) => Ok(()),
             Partition::StaticQuorum { quorum_size, .. } => between("partition.quorum_size", *quorum_size, 1, 1_024),
             Partition::DynamicQuorum { quorum_size, threshold_time } => {
                 between("partition.quorum_size", *quorum_size, 1, 100)?;

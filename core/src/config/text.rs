@@ -373,6 +373,7 @@ impl fmt::Display for Partition {
                 unless(f, "initial_cluster_size", initial_cluster_size, &1)?;
                 unless(f, "track_max_size", track_max_size, &true)
             }
+            Partition::Custom(own) => write!(f, "custom {own:?}"),
         }
     }
 }

@@ -307,14 +307,22 @@ impl Hub {
     }
 
     /// The members that have gone from the view without a word, and those that have come.
-    pub(super) fn note_members(&mut self, step: &mut Step<'_>, lost: &[NodeId]) {
-        for node in lost.iter().filter(|node| !self.view.members().contains_key(*node)) {
-            self.quorum.memory.lose(node, step.now);
+    pub(super) fn note_members(&mut self, step: &mut Step<'_>, lost: &[Member]) {
+        for member in lost.iter().filter(|member| !self.view.members().contains_key(&member.node)) {
+            self.quorum.memory.lose(&member.node, step.now);
+            self.quorum.memory.lose_life(member);
         }
         let counted = self.view.members().values().filter(|seat| seat.phase != Phase::Joining).count();
         self.quorum.connected = u32::try_from(counted).unwrap_or(u32::MAX);
         let names = self.quorum.memory.names().len();
         self.admit_members();
+        if let Partition::Custom(rule) = &self.config.partition {
+            let members = self.view.members().iter().filter(|(_, seat)| seat.phase != Phase::Joining);
+            let members: Vec<Member> =
+                members.map(|(node, seat)| Member { node: node.clone(), boot: seat.boot }).collect();
+            let holds = rule.holds(&members, &self.quorum.memory.lost_members());
+            self.quorum.custom = if holds { Verdict::Held } else { Verdict::Lost };
+        }
         if self.quorum.needed().is_some() && self.quorum.memory.names().len() > names {
             self.tell_memory(step);
         }

@@ -60,10 +60,10 @@ impl Hub {
     }
 
     /// The members of the installed view that are not among these, and had not said that they leave.
-    fn lost_without(&self, members: &Members) -> Vec<NodeId> {
-        let stays = |node: &NodeId| members.contains_key(node);
+    fn lost_without(&self, members: &Members) -> Vec<Member> {
         let view = self.view.members().iter();
-        view.filter(|(node, seat)| !stays(node) && seat.phase != Phase::Leaving).map(|(node, _)| node.clone()).collect()
+        let lost = view.filter(|(node, seat)| !members.contains_key(*node) && seat.phase != Phase::Leaving);
+        lost.map(|(node, seat)| Member { node: node.clone(), boot: seat.boot }).collect()
     }
 
     fn announce_change(&mut self, step: &mut Step<'_>, came: &[Member], went: &[Member]) {

@@ -1,9 +1,10 @@
 //! What a hub remembers of its cluster for the sake of its quorum, and how nodes join what each of them remembers.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::id::NodeId;
+use crate::id::{Boot, Member, NodeId};
 use crate::message::Known;
 use crate::time::Time;
 
@@ -16,6 +17,8 @@ pub(crate) struct Memory {
     names: BTreeSet<NodeId>,
     /// Names that were lost, and when.
     lost: BTreeMap<NodeId, Time>,
+    /// The lives in which they were lost.
+    lost_lives: BTreeMap<NodeId, Boot>,
 }
 
 impl Memory {
@@ -58,6 +61,7 @@ impl Memory {
     pub(crate) fn admit(&mut self, name: &NodeId) {
         self.names.insert(name.clone());
         self.lost.remove(name);
+        self.lost_lives.remove(name);
     }
 
     /// The cluster is known to be this large at least.
@@ -82,12 +86,23 @@ impl Memory {
         self.begin_lineage();
         self.names.clear();
         self.lost.clear();
+        self.lost_lives.clear();
     }
 
     /// A member was lost.
     pub(crate) fn lose(&mut self, name: &NodeId, at: Time) {
         let last = self.lost.entry(name.clone()).or_insert(at);
         *last = at.max(*last);
+    }
+
+    /// The life in which a member was lost.
+    pub(crate) fn lose_life(&mut self, member: &Member) {
+        self.lost_lives.insert(member.node.clone(), member.boot);
+    }
+
+    /// The members that were lost and have not come back, sorted by name.
+    pub(crate) fn lost_members(&self) -> Vec<Member> {
+        self.lost_lives.iter().map(|(node, boot)| Member { node: node.clone(), boot: *boot }).collect()
     }
 
     /// How many names were lost within this span.

@@ -23,6 +23,8 @@ pub(crate) struct Quorum {
     pub(crate) lease: Lease,
     /// How many members of the view count, this node included where it does.
     pub(crate) connected: u32,
+    /// What a rule of one's own says of the installed view.
+    pub(crate) custom: Verdict,
     /// Nothing may run here.
     pub(crate) locked: bool,
     /// A quorum was held at some time in this life.
@@ -62,6 +64,7 @@ impl Quorum {
             memory: Memory::new(size),
             lease: Lease::new(spans),
             connected: 0,
+            custom: Verdict::Held,
             locked: confirmed,
             seen: false,
             standing: if waits { Standing::Waiting } else { Standing::Counted },
@@ -89,6 +92,7 @@ impl Quorum {
     /// The verdict on the installed view.
     pub(crate) fn verdict(&self, now: Time) -> Verdict {
         let lost = match &self.partition {
+            Partition::Custom(_) => return self.custom,
             Partition::DynamicQuorum { threshold_time, .. } => self.memory.lost(now, *threshold_time),
             _ => 0,
         };

@@ -32,7 +32,7 @@ pub const fn majority(size: u32) -> u32 {
 #[must_use]
 pub fn verdict(partition: &Partition, count: Count) -> Verdict {
     let held = match partition {
-        Partition::Divergence => true,
+        Partition::Divergence | Partition::Custom(_) => true,
         Partition::StaticQuorum { quorum_size, .. } => count.connected >= *quorum_size,
         Partition::DynamicQuorum { quorum_size, .. } => {
             let (connected, lost) = (u64::from(count.connected), u64::from(count.lost));
@@ -49,7 +49,7 @@ pub fn grants(partition: &Partition, size: u32) -> Option<u32> {
     match partition {
         Partition::StaticQuorum { quorum_size, .. } => Some(*quorum_size),
         Partition::MajorityQuorum { .. } => Some(majority(size)),
-        Partition::Divergence | Partition::DynamicQuorum { .. } => None,
+        Partition::Divergence | Partition::DynamicQuorum { .. } | Partition::Custom(_) => None,
     }
 }
 
@@ -59,7 +59,7 @@ pub fn most_names(partition: &Partition, size: u32) -> Option<u32> {
     match partition {
         Partition::StaticQuorum { quorum_size, .. } => Some((quorum_size * 2).saturating_sub(1)),
         Partition::MajorityQuorum { .. } => Some(size),
-        Partition::Divergence | Partition::DynamicQuorum { .. } => None,
+        Partition::Divergence | Partition::DynamicQuorum { .. } | Partition::Custom(_) => None,
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     fn reference(partition: &Partition, count: Count) -> bool {
         let Count { connected, lost, size } = count;
         match partition {
-            Partition::Divergence => true,
+            Partition::Divergence | Partition::Custom(_) => true,
             Partition::StaticQuorum { quorum_size, .. } => (0..*quorum_size).all(|fewer| connected != fewer),
             // At most the rest of the hundred is lost.
             Partition::DynamicQuorum { quorum_size, .. } => lost * 100 <= (100 - quorum_size) * (connected + lost),
