@@ -407,7 +407,13 @@ impl HubConfig {
         "restart_backoff",
         "stop_timeout",
         "barrier_timeout",
+        "lease",
+        "pause_bound",
+        "clock_drift_ppm",
     ];
+
+    /// Those that [`HubConfig::set`] knows, too, and that nodes do not compare.
+    pub const LOCAL_SETTINGS: &[&str] = &["first_start"];
 
     /// Sets one field from text: a strategy as `name:option=value:...`, a time as `500ms` or `10s`. Ranges are
     /// [`HubConfig::check`]'s affair.
@@ -415,8 +421,10 @@ impl HubConfig {
     /// # Errors
     /// When there is no such field or the text makes no sense for it; nothing was changed then.
     pub fn set(&mut self, field: &str, value: &str) -> Result<(), ConfigError> {
-        let Some(field) = Self::SETTINGS.iter().copied().find(|known| *known == field) else {
-            let problem = format!("there is no such option: use {}", Self::SETTINGS.join(", "));
+        let mut known = Self::SETTINGS.iter().chain(Self::LOCAL_SETTINGS).copied();
+        let Some(field) = known.find(|known| *known == field) else {
+            let settings = [Self::SETTINGS, Self::LOCAL_SETTINGS].concat().join(", ");
+            let problem = format!("there is no such option: use {settings}");
             return Err(ConfigError::new("hub", field, &problem));
         };
         let wrong = |problem: String| ConfigError::new(field, value, &problem);
@@ -431,7 +439,11 @@ impl HubConfig {
             "restart_window" => self.restart_window = span(value).map_err(wrong)?,
             "restart_backoff" => self.restart_backoff = span(value).map_err(wrong)?,
             "stop_timeout" => self.stop_timeout = span(value).map_err(wrong)?,
-            _ => self.barrier_timeout = span(value).map_err(wrong)?,
+            "barrier_timeout" => self.barrier_timeout = span(value).map_err(wrong)?,
+            "lease" => self.lease = span(value).map_err(wrong)?,
+            "pause_bound" => self.pause_bound = span(value).map_err(wrong)?,
+            "clock_drift_ppm" => self.clock_drift_ppm = number(value).map_err(wrong)?,
+            _ => self.first_start = truth(value).map_err(wrong)?,
         }
         Ok(())
     }
