@@ -28,7 +28,7 @@ use alloc::vec::Vec;
 use smol_str::SmolStr;
 
 use crate::effect::{Effect, Effects, Lane};
-use crate::hook::HookEvent;
+use crate::hook::{HookEvent, TopologyChange};
 use crate::hub::{Hub, HubInput};
 use crate::id::{ChildId, Member, NodeId};
 use crate::message::{HubMessage, Message};
@@ -43,9 +43,10 @@ pub(crate) struct Step<'a> {
     starting: Vec<Effect>,
     /// Children of this node that have ended so that another node can start them.
     moved: Vec<(NodeId, ChildId)>,
-    /// Children of this node that are told to end for the same reason, and where the effects of that begin.
+    /// Children of this node that are told to end for the same reason, where the effects of that begin, and which way the
+    /// view has changed.
     moving: Vec<(NodeId, ChildId)>,
-    moving_at: usize,
+    moving_at: (usize, Option<TopologyChange>),
     /// Children that were to be started here and belong to another node before they were up.
     forwarded: Vec<(NodeId, ChildId)>,
 }
@@ -59,7 +60,7 @@ impl Hub {
             starting: Vec::new(),
             moved: Vec::new(),
             moving: Vec::new(),
-            moving_at: 0,
+            moving_at: (0, None),
             forwarded: Vec::new(),
         };
         let tick = matches!(input, HubInput::Tick);

@@ -222,7 +222,13 @@ impl Hub {
     fn note_moving(&mut self, step: &mut Step<'_>, key: &Key) {
         let Some(owner) = self.heir(key).cloned() else { return };
         if step.moving.is_empty() {
-            step.moving_at = step.fx.len();
+            // The end of the redistribution may be told in this very step.
+            let event = match (self.came.is_empty(), self.went.is_empty()) {
+                (false, _) => Some(TopologyChange::NodeUp),
+                (true, false) => Some(TopologyChange::NodeDown),
+                (true, true) => None,
+            };
+            step.moving_at = (step.fx.len(), event);
         }
         step.moving.push((owner, key.id.clone()));
     }
@@ -270,12 +276,7 @@ impl Hub {
 
     /// Tells of the children that are to end here, and of those that have ended, so that other nodes start them.
     pub(super) fn announce_moves(&mut self, step: &mut Step<'_>) {
-        let event = match (self.came.is_empty(), self.went.is_empty()) {
-            (false, _) => Some(TopologyChange::NodeUp),
-            (true, false) => Some(TopologyChange::NodeDown),
-            (true, true) => None,
-        };
-        let at = step.moving_at;
+        let (at, event) = step.moving_at;
         for (node, children) in by_node(&mut step.moving).into_iter().rev() {
             let event = HookEvent::PreChildrenRedistribution { event, node, children };
             step.fx.insert(at, Effect::Hook { hub: self.config.id.clone(), event });
