@@ -145,6 +145,13 @@ fn the_short_forms_mean_what_they_say() {
 }
 
 #[test]
+fn every_field_that_nodes_agree_on_can_be_set() {
+    for (name, _) in config().fields() {
+        assert!(HubConfig::SETTINGS.contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_a_way_out() {
     for (field, text, words) in [
         ("distribution", "ring", "use one of consistent-hashing, guided, load-balancer"),
