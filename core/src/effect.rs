@@ -123,6 +123,12 @@ pub enum Effect {
         /// Of which child.
         id: ChildId,
     },
+    /// Find out how busy this node is. Answered by [`crate::Input::Load`]; without an answer the hub's load balancer
+    /// takes the node to be half busy.
+    SampleLoad {
+        /// The hub that wants to know.
+        hub: HubId,
+    },
     /// What `members()`, or the view of hub `hub`, answers has changed. Rows of members that are no longer in the
     /// view must not be served from a mirror from here on.
     ViewChanged {

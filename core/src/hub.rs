@@ -6,11 +6,12 @@ use core::time::Duration;
 
 use crate::alter::Alters;
 use crate::calls::Calls;
-use crate::config::{ConfigError, HubConfig};
-use crate::hashing::{Subject, stable_hash};
+use crate::config::{ConfigError, Distribution, HubConfig};
+use crate::hashing::{Balancer, Subject, stable_hash};
 use crate::id::{Boot, ChildId, Member, NodeId, RequestId};
-use crate::input::ChildEvent;
-use crate::message::{Attributes, HubMessage, Phase};
+use crate::input::{ChildEvent, LoadSample};
+use crate::message::{Attributes, HubMessage, Pause, Phase};
+use crate::moves::{Former, Moves};
 use crate::outbox::{Outbox, Pace};
 use crate::peer::Peer;
 use crate::pull::Pulls;
@@ -57,6 +58,8 @@ pub enum HubInput {
         /// What.
         event: ChildEvent,
     },
+    /// How busy this node is.
+    Load(LoadSample),
     /// This node is to leave: hand over its children.
     Leave,
     /// What is sent to a member that is up is dropped for now: changes to it wait, and so does new work.
@@ -95,6 +98,13 @@ pub struct Hub {
     pub(crate) quorum: Quorum,
     /// The hub is locked and some of its instances have yet to be told to end.
     pub(crate) locking: bool,
+    pub(crate) moves: Moves,
+    pub(crate) former: Former,
+    pub(crate) balancer: Balancer,
+    /// Whether rebalancing is paused, as far as anybody ever said so.
+    pub(crate) pause: Option<Pause>,
+    /// When this node's load is asked for next, where a load balancer wants to know.
+    pub(crate) load_at: Option<Time>,
     /// Who came to and went from the owners since the last redistribution was over.
     pub(crate) came: Vec<Member>,
     pub(crate) went: Vec<Member>,
@@ -160,6 +170,9 @@ impl Hub {
             registry.forgetful = forgetful;
             view.in_join_order = config.sabotage == Some(crate::config::Sabotage::RingInJoinOrder);
         }
+        let load_at = matches!(config.distribution, Distribution::CentralizedLoadBalancer(_)).then_some(now);
+        // Whoever comes to an empty place is the first.
+        let attributes = Attributes { seniority: u64::from(alone), ..attributes };
         Ok(Hub {
             config,
             minted,
@@ -178,6 +191,11 @@ impl Hub {
             work: Work::default(),
             locking: false,
             quorum,
+            moves: Moves::default(),
+            former: Former::default(),
+            balancer: Balancer::default(),
+            pause: None,
+            load_at,
             came: Vec::new(),
             went: Vec::new(),
             counter: 0,
@@ -282,7 +300,7 @@ impl Hub {
     /// Requests and calls of this node's callers that are open.
     #[must_use]
     pub fn open_requests(&self) -> usize {
-        self.requests.len() + self.calls.len()
+        self.requests.len() + self.calls.len() + self.moves.len()
     }
 
     /// Changes sent to other members and not acknowledged yet, in batches.
@@ -313,6 +331,8 @@ impl Hub {
             self.supervisor.deadline(),
             self.quorum.deadline(self.phase != Phase::Joining),
             self.alters.deadline(),
+            self.moves.deadline(),
+            self.load_at,
         ]
         .into_iter()
         .flatten()

@@ -54,6 +54,26 @@ pub enum Input {
         /// Whether there are any.
         wanted: bool,
     },
+    /// How busy this node is: the answer to an [`crate::Effect::SampleLoad`].
+    Load {
+        /// The hub that wants to know.
+        hub: HubId,
+        /// How busy.
+        sample: LoadSample,
+    },
+}
+
+/// How busy a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct LoadSample {
+    /// The share of the processors' time in use since the last sample, in thousandths of all of it.
+    pub cpu_permille: u32,
+    /// Tasks that are ready to run and wait.
+    pub run_queue: u32,
+    /// Instances of children on the node, of all its hubs.
+    pub children: u32,
+    /// Memory in use by the process, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// What can happen to the links of a node.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::id::{Boot, ChildId, HubId, Member, NodeId};
+use crate::input::LoadSample;
 use crate::request::CallError;
 use crate::spec::{ChildSpec, Labels, Role};
 use crate::wire::bounded;
@@ -69,11 +70,16 @@ pub struct Attributes {
     pub cordoned: bool,
     /// How often it has been locked in this life: whoever was is another member afterwards.
     pub term: u32,
+    /// Whether it gives its children away and is to be given none.
+    pub draining: bool,
+    /// One more than the highest that it knew of when it began to take part, or 0 before: of two members the one with
+    /// the lower number has been here for longer. No clock has a say in it.
+    pub seniority: u64,
 }
 
 impl Default for Attributes {
     fn default() -> Self {
-        Self { version: 0, weight: 1, labels: Labels::new(), cordoned: false, term: 0 }
+        Self { version: 0, weight: 1, labels: Labels::new(), cordoned: false, term: 0, draining: false, seniority: 0 }
     }
 }
 
@@ -236,6 +242,8 @@ pub enum HubMessage {
     },
     /// What the sender remembers has changed: names became members, or an operator has reset the size.
     Memory(WireMemory),
+    /// How busy the sender is.
+    Load(LoadSample),
 }
 
 /// What a member says first about a hub.
@@ -297,6 +305,17 @@ pub struct WireEntry {
     /// What it declared.
     #[serde(with = "bounded::spec")]
     pub spec: Arc<ChildSpec>,
+}
+
+/// Whether rebalancing is paused in the whole hub. Of two, the higher in the order of the fields holds, on every node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pause {
+    /// A change takes one more than the one it replaces.
+    pub version: u64,
+    /// Who wrote it.
+    pub by: NodeId,
+    /// Whether copies stay where they are although they belong elsewhere.
+    pub paused: bool,
 }
 
 /// Which nodes a start was given to, first owner first: by its caller, by the load balancer, or by an operator.
@@ -502,4 +521,6 @@ pub struct Batch {
     /// The sequences of those of `rows` whose children ended by themselves and run again.
     #[serde(with = "bounded::list")]
     pub restarted: Vec<u64>,
+    /// Whether rebalancing is paused, where that has changed.
+    pub pause: Option<Pause>,
 }

@@ -12,6 +12,7 @@ use crate::input::Input;
 use crate::membership::{Fact, Membership, Route};
 use crate::message::{Attributes, HubMessage, Message};
 use crate::request::{CallError, Reply, Request, ResetError, StartError, StopError};
+use crate::steering::SteerError;
 use crate::time::Time;
 
 /// What a member is to this node.
@@ -90,6 +91,7 @@ impl Node {
             Input::Message { from, message } => self.message(from, message, effects),
             Input::Frame { from, bytes } => self.frame(from, &bytes, effects),
             Input::Request { id, request } => self.request(id, request, effects),
+            Input::Load { hub, sample } => self.hub_input(&hub, HubInput::Load(sample), effects),
             Input::Child { hub, sequence, event } => self.hub_input(&hub, HubInput::Child { sequence, event }, effects),
             Input::Altering { hub, wanted } => self.hub_input(&hub, HubInput::Altering { wanted }, effects),
         }
@@ -174,7 +176,10 @@ impl Node {
             | Request::Stop { hub, .. }
             | Request::Call { hub, .. }
             | Request::Cast { hub, .. }
-            | Request::ResetClusterSize { hub, .. } => Some(hub.clone()),
+            | Request::ResetClusterSize { hub, .. }
+            | Request::Steer { hub, .. }
+            | Request::Explain { hub, .. }
+            | Request::Plan { hub, .. } => Some(hub.clone()),
         };
         match (hub, request) {
             (_, Request::OpenHub(config)) => {
@@ -199,6 +204,15 @@ impl Node {
             }
             (Some(hub), Request::ResetClusterSize { .. }) => {
                 effects.push(Effect::Reply { id, reply: Reply::Reset(Err(ResetError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::Steer { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Steered(Err(SteerError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::Explain { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Explained(Err(SteerError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::Plan { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Planned(Err(SteerError::UnknownHub(hub))) });
             }
             (None, _) => {}
         }

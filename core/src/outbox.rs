@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use crate::config::limits;
 use crate::id::{ChildId, Member};
 use crate::message::{
-    Assignment, Attributes, Batch, Mark, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow,
+    Assignment, Attributes, Batch, Mark, Pause, Phase, WireAssign, WireDot, WireEntry, WireFailure, WireGone, WireRow,
     WireStop,
 };
 use crate::registry::{Dot, Registry, Row};
@@ -114,6 +114,11 @@ impl Outbox {
     pub(crate) fn phase(&mut self, phase: Phase) {
         self.open.phase = Some(phase);
         self.bytes += 1;
+    }
+
+    pub(crate) fn pause(&mut self, pause: Pause) {
+        self.bytes += pause.by.as_str().len() + 10;
+        self.open.pause = Some(pause);
     }
 
     pub(crate) fn attributes(&mut self, attributes: Attributes) {

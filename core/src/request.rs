@@ -1,5 +1,6 @@
 //! What a caller can ask of a node, and the one answer it gets.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -11,6 +12,7 @@ use smol_str::SmolStr;
 use crate::config::{ConfigError, HubConfig};
 use crate::id::{ChildId, HubId, NodeId, Pid};
 use crate::spec::ChildSpec;
+use crate::steering::{Change, Explanation, Plan, Steer, SteerError, Steered};
 
 /// What a caller asks of a node. Exactly one [`Reply`] answers it.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +67,27 @@ pub enum Request {
         /// How many nodes it has.
         size: u32,
     },
+    /// Steer where children run. Answered by [`Reply::Steered`].
+    Steer {
+        /// In which hub.
+        hub: HubId,
+        /// What to do.
+        act: Steer,
+    },
+    /// Say why a child is where it is. Answered by [`Reply::Explained`]; nothing changes.
+    Explain {
+        /// In which hub.
+        hub: HubId,
+        /// Which child.
+        id: ChildId,
+    },
+    /// Say what a change would move. Answered by [`Reply::Planned`]; nothing changes.
+    Plan {
+        /// In which hub.
+        hub: HubId,
+        /// Which change.
+        change: Change,
+    },
     /// Hand the children of this node to others, then leave the cluster. Answered by [`Reply::Left`] when no child
     /// runs here any more, or when `deadline` has passed.
     Leave {
@@ -115,11 +138,23 @@ pub struct StartOptions {
     pub check_existing: bool,
     /// What a failure means for the rest. Default [`OnFailure::Continue`].
     pub on_failure: OnFailure,
+    /// Under [`crate::config::Distribution::Guided`]: the nodes of each child, first owner first, as many as copies are
+    /// to run. There it must name every child of the batch; elsewhere it must be `None`. Default `None`.
+    pub child_mapping: Option<ChildMapping>,
 }
+
+/// The nodes that the caller of a start has chosen for each child.
+pub type ChildMapping = BTreeMap<ChildId, Vec<NodeId>>;
 
 impl Default for StartOptions {
     fn default() -> Self {
-        Self { wait: true, timeout: Duration::from_secs(10), check_existing: true, on_failure: OnFailure::Continue }
+        Self {
+            wait: true,
+            timeout: Duration::from_secs(10),
+            check_existing: true,
+            on_failure: OnFailure::Continue,
+            child_mapping: None,
+        }
     }
 }
 
@@ -155,6 +190,12 @@ pub enum Reply {
     Reset(Result<(), ResetError>),
     /// To [`Request::Leave`]. The number is how many children still ran here when the deadline passed.
     Left(u64),
+    /// To [`Request::Steer`].
+    Steered(Result<Steered, SteerError>),
+    /// To [`Request::Explain`].
+    Explained(Result<Explanation, SteerError>),
+    /// To [`Request::Plan`].
+    Planned(Result<Plan, SteerError>),
 }
 
 /// What came of a start that was not refused.
@@ -196,6 +237,26 @@ pub enum StartError {
         len: usize,
         /// The limit in bytes.
         limit: usize,
+    },
+    /// The hub's distribution is guided, and no mapping was given.
+    #[error("hub `{0}` places children by their caller's mapping, and none was given: name each child's nodes")]
+    MissingChildMapping(HubId),
+    /// The mapping makes no sense: it was given to a hub that is not guided, or names a node twice for a child, or too
+    /// many nodes.
+    #[error("the mapping is invalid: {0}")]
+    InvalidChildMapping(SmolStr),
+    /// A child of the batch is not in the mapping.
+    #[error("child `{0}` is not in the mapping: name its nodes, too")]
+    ChildMappingMismatch(ChildId),
+    /// A child is given to another number of nodes than copies of it are to run.
+    #[error("child `{id}` is mapped to {nodes} nodes, and {copies} copies of it are to run: name as many nodes")]
+    ChildReplicationMismatch {
+        /// Which child.
+        id: ChildId,
+        /// How many nodes the mapping names for it.
+        nodes: usize,
+        /// How many copies are to run.
+        copies: usize,
     },
     /// The node does not take part in that hub.
     #[error("this node does not take part in hub `{0}`: name one that it runs")]

@@ -29,7 +29,7 @@ pub(crate) struct Seat {
 impl Seat {
     /// Whether children can belong to it.
     pub(crate) fn owns(&self) -> bool {
-        self.phase == Phase::Ready
+        self.phase == Phase::Ready && !self.attributes.draining
     }
 }
 
@@ -205,15 +205,29 @@ impl View {
             return self.met.iter().cycle().skip(at).take(self.copies().min(self.met.len())).collect();
         }
         let copies = self.copies();
-        match (&self.distribution, subject.assigned) {
-            (_, Some(assigned)) => self.among(&assigned.nodes, subject.requires(), copies),
-            (Distribution::ConsistentHashing, None) => self.on_ring(subject, copies),
-            (Distribution::Custom(strategy), None) => {
+        let Some(assigned) = subject.assigned else { return self.by_distribution(subject, copies) };
+        let mut owners = self.among(&assigned.nodes, subject.requires(), copies);
+        if owners.len() < copies {
+            // Whatever is not there is made up for by the distribution, where it can.
+            for node in self.by_distribution(subject, self.members.len()) {
+                if owners.len() < copies && !owners.contains(&node) {
+                    owners.push(node);
+                }
+            }
+        }
+        owners
+    }
+
+    /// The nodes that a child belongs to if nobody has given it to any.
+    fn by_distribution(&self, subject: &Subject<'_>, copies: usize) -> Owners<'_> {
+        match &self.distribution {
+            Distribution::ConsistentHashing => self.on_ring(subject, copies),
+            Distribution::Custom(strategy) => {
                 let nodes = subject.spec.map(|spec| strategy.owners(spec, &self.candidates, copies));
                 self.among(&nodes.unwrap_or_default(), subject.requires(), copies)
             }
             // Nobody has chosen yet.
-            (Distribution::Guided | Distribution::CentralizedLoadBalancer(_), None) => Owners::new(),
+            Distribution::Guided | Distribution::CentralizedLoadBalancer(_) => Owners::new(),
         }
     }
 
@@ -239,6 +253,35 @@ impl View {
         let Some(requires) = subject.requires() else { return self.ring.owners(subject.hash, copies).collect() };
         let has = |node: &&NodeId| self.members.get(*node).is_some_and(|seat| seat.attributes.labels.cover(requires));
         self.ring.owners(subject.hash, usize::MAX).filter(has).take(copies).collect()
+    }
+
+    /// The first owner.
+    pub(crate) fn owner(&self, subject: &Subject<'_>) -> Option<&NodeId> {
+        self.owners(subject).first().copied()
+    }
+
+    /// The members that a child can be given to, those that the ring prefers first.
+    pub(crate) fn takers(&self, subject: &Subject<'_>) -> Owners<'_> {
+        let takes = |node: &&NodeId| {
+            let fits = |labels| self.members[*node].attributes.labels.cover(labels);
+            self.members.get(*node).is_some_and(|seat| seat.owns() && !seat.attributes.cordoned)
+                && subject.requires().is_none_or(fits)
+        };
+        match self.distribution {
+            Distribution::ConsistentHashing => self.ring.owners(subject.hash, usize::MAX).filter(takes).collect(),
+            _ => self.members.keys().filter(takes).collect(),
+        }
+    }
+
+    /// Of the members that children can belong to, the one that has been here for longest.
+    pub(crate) fn leader(&self) -> Option<&NodeId> {
+        let owning = self.members.iter().filter(|(_, seat)| seat.owns());
+        owning.min_by_key(|(node, seat)| (seat.attributes.seniority, *node)).map(|(node, _)| node)
+    }
+
+    /// Whether a child is about to be given to other nodes, so that no copy is to be started until it is.
+    pub(crate) fn is_held(&self, subject: &Subject<'_>) -> bool {
+        subject.assigned.is_some_and(|assigned| assigned.held && self.members.contains_key(&assigned.by))
     }
 
     /// Whether a child's owners are a matter of the ring alone.
@@ -271,7 +314,7 @@ impl View {
                 && self.is_by_ring(subject)
                 && self.since.iter().all(|ring| self.owned_on(ring, subject.hash, &self.me))
         };
-        self.is_owner(subject) && (self.complete || since())
+        self.is_owner(subject) && (self.complete || since()) && !self.is_held(subject)
     }
 
     fn owned_on(&self, ring: &Ring, hash: u64, node: &NodeId) -> bool {
@@ -307,7 +350,10 @@ fn hash_of(members: &Members) -> u64 {
         let Seat { boot, attributes, .. } = seat;
         // Writing to a String cannot fail.
         let _ = write!(text, "{}:{node}/{boot}/{}", node.as_str().len(), u8::from(seat.owns()));
-        let _ = write!(text, "/{}/{}/{}", attributes.weight, u8::from(attributes.cordoned), attributes.term);
+        // The version, too: a view that comes back to what it was is another one, and what members have said of the
+        // former counts no more.
+        let _ = write!(text, "/{}/{}/{}", attributes.version, attributes.weight, attributes.seniority);
+        let _ = write!(text, "/{}/{}", u8::from(attributes.cordoned), attributes.term);
         for label in attributes.labels.iter() {
             let _ = write!(text, "/{}:{label}", label.len());
         }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use process_hub_core::Time;
+use process_hub_core::{LoadSample, Time};
 
 /// An async runtime, its clocks and its randomness. Cheap to clone.
 ///
@@ -29,6 +29,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Fills `bytes` with randomness fit for secrets.
     fn fill(&self, bytes: &mut [u8]);
 
+    /// How busy the process is: processor, tasks ready to run, memory. (Children are counted by the hub.) Asked for once
+    /// a `push_interval` of a load-balanced hub. Default: not at all.
+    fn load(&self) -> LoadSample {
+        LoadSample::default()
+    }
+
     /// A random number, from [`Runtime::fill`].
     fn random_u64(&self) -> u64 {
         let mut bytes = [0; 8];
@@ -47,6 +53,7 @@ trait Erased: Send + Sync {
     fn spawn(&self, future: BoxFuture<()>);
     fn now(&self) -> Time;
     fn sleep_until(&self, at: Time) -> BoxFuture<()>;
+    fn load(&self) -> LoadSample;
 }
 
 impl<R: Runtime> Erased for R {
@@ -58,6 +65,9 @@ impl<R: Runtime> Erased for R {
     }
     fn sleep_until(&self, at: Time) -> BoxFuture<()> {
         Box::pin(Runtime::sleep_until(self, at))
+    }
+    fn load(&self) -> LoadSample {
+        Runtime::load(self)
     }
 }
 
@@ -73,6 +83,9 @@ impl AnyRuntime {
     }
     pub(crate) fn sleep_until(&self, at: Time) -> BoxFuture<()> {
         self.0.sleep_until(at)
+    }
+    pub(crate) fn load(&self) -> LoadSample {
+        self.0.load()
     }
 }
 

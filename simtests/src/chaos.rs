@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use process_hub_core::request::Request;
+use process_hub_core::steering::Steer;
 
 use crate::oracles::seen::Seen;
 use crate::plan::{Family, Plan};
@@ -385,6 +386,12 @@ impl Chaos {
         let links: Vec<u32> = world.net.links.keys().copied().collect();
         for link in links {
             (0..2).for_each(|dir| world.drain(link, dir));
+        }
+        for host in &core {
+            // What operators did about nodes is undone, too, so that children are where their strategy wants them.
+            for act in [Steer::Undrain, Steer::Uncordon, Steer::Resume] {
+                world.request(*host, Request::Steer { hub: world.hub_id().clone(), act });
+            }
         }
         world.tell(&Seen::Healed { core: &core });
         core

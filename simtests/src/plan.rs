@@ -97,6 +97,8 @@ pub(crate) struct ClientPlan {
     pub(crate) batch: usize,
     /// Weights of start, stop, call and cast.
     pub(crate) weights: [u64; 4],
+    /// How often a request is an operator's, in millionths.
+    pub(crate) steering: u32,
     /// How often a burst of requests comes at once, in millionths of the requests.
     pub(crate) storms: u32,
     /// The longest deadline of a request, in microseconds.
@@ -170,6 +172,10 @@ impl Plan {
             lower_boots: 0,
             client: draw_client(&mut random, &bounds),
         };
+        let mut steering = Random::new(options.seed, Purpose::Steering);
+        if steering.chance(333_333) {
+            plan.client.steering = u32::try_from(steering.log_between(20_000, 300_000)).unwrap_or(0);
+        }
         if !calm {
             plan.draw_faults(&mut random);
         }
@@ -230,7 +236,7 @@ impl Plan {
         let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
             "{} nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
-             codec {} faults [{}] children {:?} relayed twice {} late {} aim {} lower boots {}",
+             codec {} faults [{}] children {:?} relayed twice {} late {} aim {} lower boots {} steering {}",
             self.strategies.join(" "),
             self.world.nodes.len(),
             self.children,
@@ -246,6 +252,7 @@ impl Plan {
             self.net.relayed_late,
             self.aim,
             self.lower_boots,
+            self.client.steering,
         )
     }
 }
@@ -291,6 +298,7 @@ fn draw_client(random: &mut Random, bounds: &Bounds) -> ClientPlan {
         batch: random.log_between(1, 20) as usize,
         weights: [random.between(1, 10), random.between(0, 10), random.between(0, 10), random.between(0, 3)],
         storms: u32::try_from(random.log_between(1, 20_000)).unwrap_or(0),
+        steering: 0,
         timeout: bounds.converge / 2,
     }
 }

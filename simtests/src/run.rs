@@ -217,7 +217,7 @@ impl Run {
         let truth = &self.world.watch.truth;
         let live = truth.live.values().flatten().filter(|key| core.contains(&key.0));
         let live = live.filter(|key| truth.instances[*key].serves()).count();
-        hubs.iter().all(same) && first.view().len() == core.len() && live == first.registry().len()
+        hubs.iter().all(same) && first.view().len() == core.len() && live == wanted(first)
     }
 
     fn census(&mut self, core: &[HostId]) {
@@ -252,6 +252,11 @@ impl Run {
             violations: self.world.watch.violations,
         }
     }
+}
+
+/// How many copies are to run: none of a child that waits for the nodes that it is mapped to.
+fn wanted(hub: &Hub) -> usize {
+    hub.registry().iter().filter(|(_, row)| row.spec.is_some()).map(|(id, _)| hub.owners(id).len()).sum()
 }
 
 /// All that a hub holds.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use process_hub_core::config::{
-    Distribution, Factor, HubConfig, Migration, Model, Partition, Redundancy, Signal, Synchronization,
+    Distribution, Factor, HubConfig, LoadBalancer, Migration, Model, Partition, Redundancy, Signal, Synchronization,
 };
 
 use process_hub_core::quorum::majority;
@@ -43,11 +43,23 @@ struct Axis {
 /// All that is drawn. The first choice of an axis is its default.
 const AXES: [Axis; 5] = [
     Axis {
-        choices: &[Choice {
-            name: "consistent-hashing",
-            weight: 1,
-            set: |hub, _, _| hub.distribution = Distribution::ConsistentHashing,
-        }],
+        choices: &[
+            Choice {
+                name: "consistent-hashing",
+                weight: 2,
+                set: |hub, _, _| hub.distribution = Distribution::ConsistentHashing,
+            },
+            Choice { name: "guided", weight: 1, set: |hub, _, _| hub.distribution = Distribution::Guided },
+            Choice {
+                name: "load-balancer",
+                weight: 1,
+                set: |hub, random, _| {
+                    let push_interval = Duration::from_millis(random.log_between(200, 10_000));
+                    let options = LoadBalancer { push_interval, ..LoadBalancer::default() };
+                    hub.distribution = Distribution::CentralizedLoadBalancer(options);
+                },
+            },
+        ],
     },
     Axis {
         choices: &[

@@ -131,9 +131,6 @@ impl HubConfig {
     /// Strategies that are configured already and not carried out yet: refused, not ignored.
     fn not_built_yet(&self) -> Result<(), ConfigError> {
         let problem = "this strategy is not available in this version: leave it at its default";
-        if !matches!(self.distribution, Distribution::ConsistentHashing | Distribution::Custom(_)) {
-            return Err(ConfigError::new("distribution", format!("{:?}", self.distribution), problem));
-        }
         if !matches!(self.migration, Migration::ColdSwap { handover: false, .. }) {
             return Err(ConfigError::new("migration", format!("{:?}", self.migration), problem));
         }

@@ -86,6 +86,10 @@ impl Hub {
         if batch.installed.is_some() {
             peer.inb.installed = batch.installed;
         }
+        if let Some(pause) = &batch.pause {
+            self.pause_told(pause.clone());
+        }
+        let Some(peer) = self.peers.get_mut(from) else { return };
         let described = batch.attributes.as_ref().is_some_and(|attributes| peer.describes(attributes.clone()));
         let advanced = batch.phase.is_some() && batch.phase != peer.phase;
         if advanced {
@@ -123,6 +127,7 @@ impl Hub {
 
     /// A stop was heard of that has observed this start.
     pub(super) fn undeclare(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot) {
+        let assigned = self.registry.assignment(key, dot).map(|assigned| assigned.nodes.clone());
         if !self.registry.remove(key, dot) {
             return;
         }
@@ -130,6 +135,9 @@ impl Hub {
         if !self.registry.record(key).is_some_and(|record| record.is_declared()) {
             self.supervisor.forget(key);
             self.refuse_waiting(step, key);
+        }
+        if let Some(nodes) = assigned {
+            self.former_owners(step, key, nodes);
         }
         self.changed(step, &key.id);
         self.reconcile(step, key);

@@ -104,6 +104,9 @@ impl Hub {
             self.phase = Phase::Ready;
             self.patience = None;
             self.outbox.phase(Phase::Ready);
+            // Told with the phase, so that all that see this node in their view agree on who has been here for longest.
+            let highest = self.peers.values().map(|peer| peer.attributes.seniority).max().unwrap_or(0);
+            self.describe(step, |attributes| attributes.seniority = highest.saturating_add(1));
             self.refresh_view(step);
         } else if self.patience.is_some_and(|until| until <= step.now) {
             // Somebody is there who has yet to answer; comparing goes on.

@@ -6,6 +6,7 @@
 mod alter;
 mod apply;
 mod assign;
+mod balance;
 mod call;
 mod child;
 mod copies;
@@ -18,6 +19,7 @@ mod quorum;
 mod reconcile;
 mod role;
 mod start;
+mod steer;
 mod stop;
 mod stream;
 mod tick;
@@ -32,7 +34,7 @@ use crate::hook::{HookEvent, TopologyChange};
 use crate::hub::{Hub, HubInput};
 use crate::id::{ChildId, Member, NodeId};
 use crate::message::{HubMessage, Message};
-use crate::request::Request;
+use crate::request::{Reply, Request};
 use crate::time::Time;
 
 /// One step of a hub: when it is, and what it leads to.
@@ -78,10 +80,18 @@ impl Hub {
                 Request::Call { to, payload, timeout, .. } => self.call(step, id, to, payload, timeout),
                 Request::Cast { to, payload, .. } => self.cast(step, id, to, payload),
                 Request::ResetClusterSize { size, .. } => self.reset_cluster_size(step, id, size),
+                Request::Steer { act, .. } => self.steer(step, id, act),
+                Request::Explain { id: child, .. } => {
+                    step.fx.push(Effect::Reply { id, reply: Reply::Explained(self.explain(&child)) });
+                }
+                Request::Plan { change, .. } => {
+                    step.fx.push(Effect::Reply { id, reply: Reply::Planned(self.plan(&change)) });
+                }
                 // A node's own affairs; its hubs hear of them in other words.
                 Request::OpenHub(_) | Request::Leave { .. } => {}
             },
             HubInput::Child { sequence, event } => self.child(step, sequence, event),
+            HubInput::Load(sample) => self.load(step, sample),
             HubInput::Leave => self.leave(step),
             HubInput::Congested(member) => self.congested(&member),
             HubInput::Drained(member) => self.drained(step, &member),
@@ -102,6 +112,7 @@ impl Hub {
         self.complete_view(step);
         self.release_lease(step);
         self.answer_requests(step);
+        self.go_on_moving(step);
         self.announce_starts(step);
         self.announce_moves(step);
         if tick {
@@ -165,6 +176,7 @@ impl Hub {
             }
             HubMessage::LeaseRelease { round } => self.lease_released(step, &from, round),
             HubMessage::Memory(memory) => self.memory_told(step, &memory),
+            HubMessage::Load(sample) => self.load_told(step, &from.node, &sample),
         }
     }
 

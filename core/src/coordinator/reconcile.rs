@@ -42,7 +42,8 @@ impl Hub {
             .take(most)
             .map(|(key, record)| {
                 let owned = || record.subject(key).is_some_and(|subject| self.view.is_owner(&subject));
-                (key.clone(), mine(record) || owned() || self.awaits_winner(record))
+                let ours = mine(record) || owned() || self.awaits_winner(record) || self.is_to_be_given(key);
+                (key.clone(), ours)
             })
             .collect();
         let looked = keys.len();
@@ -95,6 +96,10 @@ impl Hub {
             // then although it is the one of the last complete view.
             self.work.wait(key);
         }
+        if self.is_to_be_given(key) && self.give(step, key) {
+            return;
+        }
+        let Some(record) = self.registry.record(key) else { return };
         match (record.mine(), winner) {
             (None, None) => {}
             (None, Some(_)) => self.start_if_owner(step, key),
@@ -107,6 +112,7 @@ impl Hub {
                 let why = if superseded { StopReason::Superseded } else { StopReason::Stopped };
                 self.stop_instance(step, key, sequence, why);
             }
+            (Some(_), Some(_)) if self.view.is_complete() && !self.owns(key) && self.stays(key) => self.work.wait(key),
             (Some(row), Some(_)) if self.view.is_complete() && !self.owns(key) => {
                 let sequence = row.sequence;
                 let why = self.why_not_here(key);
@@ -138,11 +144,13 @@ impl Hub {
     fn start_if_owner(&mut self, step: &mut Step<'_>, key: &Key) {
         let Some(record) = self.registry.record(key) else { return };
         let (Some(start), Some(subject)) = (record.winner(), record.subject(key)) else { return };
-        if self.quorum.locked
-            || !self.view.may_start(&subject)
-            || self.supervisor.is_held(key)
-            || !self.has_room(record, &subject)
-        {
+        if self.quorum.locked || !self.view.may_start(&subject) || self.supervisor.is_held(key) {
+            return;
+        }
+        if self.spares(key, record) {
+            return self.pass_over(step, key);
+        }
+        if !self.has_room(record, &subject) {
             return;
         }
         let (dot, spec) = (start.dot, start.spec.clone());
@@ -209,7 +217,7 @@ impl Hub {
             _ => {}
         }
         self.registry.edit_mine(key, |row| row.state = RowState::Stopping);
-        self.claim_stopping(key);
+        self.claim_unheard(key);
         if was_up {
             self.child_is_hidden(step, key, sequence);
         }
@@ -241,7 +249,7 @@ impl Hub {
     }
 
     /// An instance of which the others have not heard is still a claim until it has ended.
-    fn claim_stopping(&mut self, key: &Key) {
+    pub(super) fn claim_unheard(&mut self, key: &Key) {
         let Some(row) = self.registry.record(key).and_then(|record| record.mine()).cloned() else { return };
         if !row.published {
             self.registry.edit_mine(key, |row| row.published = true);

@@ -3,15 +3,17 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use smol_str::format_smolstr;
+
 use super::Step;
-use crate::config::limits;
+use crate::config::{Distribution, limits};
 use crate::effect::Effect;
 use crate::hub::Hub;
 use crate::id::{Member, RequestId};
-use crate::message::Phase;
+use crate::message::{Assignment, Phase};
 use crate::registry::{Dot, Key};
 use crate::request::{
-    ChildFailure, OnFailure, Reply, StartError, StartOptions, StartOutcome, StartResult, StopOutcome,
+    ChildFailure, ChildMapping, OnFailure, Reply, StartError, StartOptions, StartOutcome, StartResult, StopOutcome,
 };
 use crate::requests::{Number, Open, StartRequest, StopRequest, StopSlot};
 use crate::spec::ChildSpec;
@@ -24,12 +26,14 @@ impl Hub {
         children: Vec<ChildSpec>,
         options: StartOptions,
     ) {
-        if let Err(error) = self.may_accept(&children) {
+        let accepted = self.may_accept(&children);
+        if let Err(error) = accepted.and_then(|()| self.check_mapping(&children, options.child_mapping.as_ref())) {
             return answer(step, id, Err(error));
         }
         let deadline = step.now + options.timeout;
         let mut request = StartRequest::new(id, children, options.check_existing, deadline, options.on_failure);
         request.wait = options.wait;
+        request.mapping = options.child_mapping.unwrap_or_default();
         self.requests.insert(Open::Start(request));
     }
 
@@ -52,6 +56,34 @@ impl Hub {
                 if len > limit {
                     return Err(StartError::TooLarge { id: spec.id.clone(), what, len, limit });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the nodes that the caller has chosen are such as this hub wants them.
+    fn check_mapping(&self, children: &[ChildSpec], mapping: Option<&ChildMapping>) -> Result<(), StartError> {
+        let guided = self.config.distribution == Distribution::Guided;
+        let mapping = match mapping {
+            None if guided => return Err(StartError::MissingChildMapping(self.config.id.clone())),
+            None => return Ok(()),
+            Some(_) if !guided => {
+                let why = format_smolstr!("hub `{}` does not place children by a mapping: give none", self.config.id);
+                return Err(StartError::InvalidChildMapping(why));
+            }
+            Some(mapping) => mapping,
+        };
+        let copies = self.view.copies();
+        for spec in children {
+            let nodes = mapping.get(&spec.id).ok_or_else(|| StartError::ChildMappingMismatch(spec.id.clone()))?;
+            if nodes.len() != copies {
+                let (id, nodes) = (spec.id.clone(), nodes.len());
+                return Err(StartError::ChildReplicationMismatch { id, nodes, copies });
+            }
+            let twice = nodes.iter().enumerate().find(|(at, node)| nodes[..*at].contains(node));
+            if let Some((_, node)) = twice {
+                let why = format_smolstr!("child `{}` is mapped to node `{node}` twice: name each once", spec.id);
+                return Err(StartError::InvalidChildMapping(why));
             }
         }
         Ok(())
@@ -135,10 +167,18 @@ impl Hub {
         self.op += 1;
         let dot = Dot { origin, counter: self.counter };
         let at = start.minted(spec.id.clone(), dot, self.op);
+        let nodes = start.mapping.remove(&spec.id);
         self.requests.await_dot(dot.counter, number, at);
         let spec = Arc::new(spec);
+        let by = self.me.node.clone();
+        let assignment = nodes.map(|nodes| Assignment { version: 0, by, nodes, held: false });
         // Known here before it is told: the outbox looks the dot's origin up, and the owner may be this very node.
         self.outbox.start(&self.registry, dot, spec.clone());
+        if let Some(assignment) = assignment {
+            // Ahead of the start, so that it is never seen without.
+            self.outbox.assign(&self.registry, &key.id, dot, assignment.clone());
+            self.registry.assign(&key, dot, assignment);
+        }
         self.declare(step, &key, dot, spec);
     }
 

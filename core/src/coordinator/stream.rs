@@ -79,6 +79,9 @@ impl Hub {
         let mut opening = Outbox::default();
         opening.phase(self.phase);
         opening.attributes(self.attributes.clone());
+        if let Some(pause) = &self.pause {
+            opening.pause(pause.clone());
+        }
         self.restate(&mut opening);
         for (mut batch, bytes) in opening.take() {
             batch.snapshot = Snapshot::Part;

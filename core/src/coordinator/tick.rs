@@ -12,6 +12,7 @@ impl Hub {
         self.expire_quorum(step);
         self.expire_view(step);
         self.sync(step);
+        self.ask_for_load(step);
         self.pulls.expire(step.now);
         let due: Vec<NodeId> = self
             .peers

@@ -85,11 +85,7 @@ impl Hub {
     fn claim_unpublished(&mut self) {
         let starting: Vec<Key> = self.supervisor.starting().cloned().collect();
         for key in starting {
-            let Some(row) = self.registry.record(&key).and_then(|record| record.mine()).cloned() else { continue };
-            if !row.published {
-                self.registry.edit_mine(&key, |row| row.published = true);
-                self.outbox.row(&self.registry, &key.id, &row);
-            }
+            self.claim_unheard(&key);
         }
     }
 
@@ -125,7 +121,7 @@ impl Hub {
     }
 
     /// The members that have not said that they have installed this view.
-    fn silent(&self) -> impl Iterator<Item = &NodeId> {
+    pub(crate) fn silent(&self) -> impl Iterator<Item = &NodeId> {
         let installed =
             |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.inb.has_installed(self.view.hash()));
         self.view.members().keys().filter(move |node| **node != self.me.node && !installed(node))

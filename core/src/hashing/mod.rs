@@ -1,9 +1,12 @@
 //! Distribution: which nodes each child belongs to.
 
+mod balancer;
 mod moved;
 mod ring;
 mod subject;
 
+pub(crate) use balancer::Balancer;
+pub use balancer::Score;
 pub use moved::{MovedRange, moved, moved_owners};
 pub use ring::{MAX_WEIGHT, Owners, Ring};
 pub(crate) use subject::Subject;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::id::{ChildId, NodeId, Pid, RequestId};
 use crate::registry::{Dot, Key};
-use crate::request::{ChildFailure, Failure, OnFailure, StartResult, Status, StopResult};
+use crate::request::{ChildFailure, ChildMapping, Failure, OnFailure, StartResult, Status, StopResult};
 use crate::spec::ChildSpec;
 use crate::time::Time;
 
@@ -30,6 +30,8 @@ pub(crate) struct StartRequest {
     /// Whether the reply is for the outcome, or only for the batch being accepted.
     pub(crate) wait: bool,
     pub(crate) todo: VecDeque<ChildSpec>,
+    /// The nodes that the caller has chosen for those of `todo`.
+    pub(crate) mapping: ChildMapping,
     /// How many of `todo` were checked against the registry; `None` once the check is over (or not wanted).
     pub(crate) checked: Option<usize>,
     pub(crate) existing: Vec<ChildId>,
@@ -55,6 +57,7 @@ impl StartRequest {
             wait: true,
             slots: Vec::with_capacity(children.len()),
             todo: children.into(),
+            mapping: ChildMapping::new(),
             checked: check.then_some(0),
             existing: Vec::new(),
             failed: BTreeMap::new(),

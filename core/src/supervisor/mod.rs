@@ -129,7 +129,11 @@ impl Supervisor {
         self.held.contains_key(key)
     }
 
-    fn hold(&mut self, key: &Key, until: Time) {
+    /// Has a child wait.
+    pub(crate) fn hold(&mut self, key: &Key, until: Time) {
+        if self.held.get(key).is_some_and(|before| *before >= until) {
+            return;
+        }
         if let Some(before) = self.held.insert(key.clone(), until) {
             self.due.remove(&(before, key.clone()));
         }

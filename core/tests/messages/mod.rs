@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use process_hub_core::Message;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
 use process_hub_core::message::{
-    Assignment, Attributes, Batch, Hello, HubMessage, Known, Mark, Phase, RowState, Snapshot, Standing, WireAssign,
-    WireContext, WireDot, WireEntry, WireFailure, WireGone, WireLoss, WireMemory, WireRow, WireSeen, WireStop,
+    Assignment, Attributes, Batch, Hello, HubMessage, Known, Mark, Pause, Phase, RowState, Snapshot, Standing,
+    WireAssign, WireContext, WireDot, WireEntry, WireFailure, WireGone, WireLoss, WireMemory, WireRow, WireSeen,
+    WireStop,
 };
 use process_hub_core::request::CallError;
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata, Restart, Role};
+use process_hub_core::{LoadSample, Message};
 
 pub(crate) fn hub() -> HubId {
     HubId::new("demo").unwrap()
@@ -70,6 +71,7 @@ fn batch() -> Batch {
         phase: Some(Phase::Leaving),
         installed: Some(Mark { view: u64::MAX, number: 300, ballot: 2 }),
         assigns: vec![assign(1), assign(0)],
+        pause: Some(Pause { version: 4, by: member("n2").node, paused: true }),
         attributes: Some(attributes()),
         log: 300,
         restarted: vec![5],
@@ -77,7 +79,15 @@ fn batch() -> Batch {
 }
 
 fn attributes() -> Attributes {
-    Attributes { version: 3, weight: 2, labels: ["ssd", "zone=a"].into_iter().collect(), cordoned: true, term: 4 }
+    Attributes {
+        version: 3,
+        weight: 2,
+        labels: ["ssd", "zone=a"].into_iter().collect(),
+        cordoned: true,
+        term: 4,
+        draining: true,
+        seniority: 6,
+    }
 }
 
 fn known() -> Known {
@@ -157,6 +167,7 @@ fn bodies() -> Vec<HubMessage> {
         HubMessage::LeaseGrant { round: 9, granted: true, mark: 300, standing: Standing::Waited, known: known() },
         HubMessage::LeaseRelease { round: 9 },
         HubMessage::Memory(memory()),
+        HubMessage::Load(LoadSample { cpu_permille: 250, run_queue: 3, children: 40_000, memory_bytes: 1 << 33 }),
     ]
 }
 
@@ -205,6 +216,7 @@ fn body_name(body: &HubMessage) -> String {
         HubMessage::LeaseGrant { .. } => "lease_grant".into(),
         HubMessage::LeaseRelease { .. } => "lease_release".into(),
         HubMessage::Memory(_) => "memory".into(),
+        HubMessage::Load(_) => "load".into(),
         HubMessage::CallReply { reply: Ok(_), .. } => "call_reply.ok".into(),
         HubMessage::CallReply { reply: Err(error), .. } => {
             let words = format!("{error:?}");

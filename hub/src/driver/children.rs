@@ -172,6 +172,11 @@ impl Children {
         self.deadlines.clear();
     }
 
+    /// How many instances there are, in all hubs.
+    pub(crate) fn count(&self) -> usize {
+        self.hubs.values().map(|local| local.instances.len()).sum()
+    }
+
     fn instance(&mut self, hub: &HubId, sequence: u64) -> Option<&mut Instance> {
         self.hubs.get_mut(hub)?.instances.get_mut(&sequence)
     }

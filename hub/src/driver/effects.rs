@@ -7,7 +7,7 @@ use process_hub_core::id::{HubId, Member, RequestId};
 use process_hub_core::message::Phase;
 use process_hub_core::request::Reply;
 use process_hub_core::spec::ChildSpec;
-use process_hub_core::{ChildEvent, Effect, Input, Lane, LinkEvent, Message, Time};
+use process_hub_core::{ChildEvent, Effect, Input, Lane, LinkEvent, LoadSample, Message, Time};
 
 use smol_str::SmolStr;
 
@@ -52,6 +52,11 @@ impl Driver {
                 if let (Some(hub), Some(core)) = (self.children.hub(&hub), self.node.hub(&hub)) {
                     hub.shared().view.apply(&id, core.registry().lookup(&id));
                 }
+            }
+            Effect::SampleLoad { hub } => {
+                let children = u32::try_from(self.children.count()).unwrap_or(u32::MAX);
+                let sample = LoadSample { children, ..self.shared.runtime.load() };
+                self.later.push(Input::Load { hub, sample });
             }
             Effect::ViewChanged { hub: None } => {
                 self.shared.members.send_replace(self.node.members().into());

@@ -54,6 +54,7 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(roles::OneActive::default()),
         Box::new(roles::AnActive),
         Box::new(moves::ColdOrder),
+        Box::new(moves::Guided::default()),
         Box::new(moves::PureOwner::default()),
         Box::new(requests::Once::default()),
         Box::new(requests::Honest::default()),

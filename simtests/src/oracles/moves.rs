@@ -1,10 +1,13 @@
 //! Where children go: S14 and S20.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use process_hub_core::Effect;
 use process_hub_core::id::{ChildId, NodeId};
+use process_hub_core::request::Request;
+use process_hub_core::steering::Steer;
+use process_hub_core::{Effect, Input};
 
+use super::ledger::version;
 use super::seen::{Oracle, Seen, Verdict, kind};
 use super::truth::Truth;
 use crate::sim::HostId;
@@ -51,10 +54,74 @@ impl Oracle for ColdOrder {
     }
 }
 
-/// S20: the owners of a child are a function of the set of members and the child's id, and of nothing else.
+/// S20: by consistent hashing, the owners of a child are a function of the set of members and the child's id, and of
+/// nothing else. Children that were given to nodes are not placed by it.
 #[derive(Debug, Default)]
 pub(super) struct PureOwner {
+    /// Children that somebody gave to a node: the assignment decides from then on.
+    given: BTreeSet<ChildId>,
+    /// All may be given to nodes: by a load balancer, by their callers, or to spare or empty a node.
+    all_given: bool,
     owners: BTreeMap<(Vec<NodeId>, ChildId), Vec<NodeId>>,
+}
+
+impl PureOwner {
+    fn note(&mut self, seen: &Seen<'_>) {
+        match seen {
+            Seen::Input { input: Input::Request { request, .. }, .. } => match request {
+                Request::Steer { act: Steer::Migrate { id, .. }, .. } => drop(self.given.insert(id.clone())),
+                Request::Steer { act: Steer::Cordon | Steer::Drain { .. }, .. } => self.all_given = true,
+                Request::Start { options, .. } => self.all_given |= options.child_mapping.is_some(),
+                _ => {}
+            },
+            Seen::Effect { effect: Effect::SampleLoad { .. }, .. } => self.all_given = true,
+            _ => {}
+        }
+    }
+}
+
+/// S19: under Guided a child never runs off the nodes that it was mapped to, by the caller of its start or later by an
+/// operator.
+#[derive(Debug, Default)]
+pub(super) struct Guided {
+    /// By the version of a start.
+    mapped: BTreeMap<u64, Vec<NodeId>>,
+    migrated: BTreeMap<ChildId, BTreeSet<NodeId>>,
+}
+
+impl Oracle for Guided {
+    fn id(&self) -> &'static str {
+        "S19"
+    }
+
+    fn wants(&self) -> u32 {
+        kind::INPUT | kind::EFFECT
+    }
+
+    fn see(&mut self, seen: &Seen<'_>, _truth: &Truth, verdict: &mut Verdict<'_>) {
+        match *seen {
+            Seen::Input { input: Input::Request { request, .. }, .. } => match request {
+                Request::Steer { act: Steer::Migrate { id, to, .. }, .. } => {
+                    self.migrated.entry(id.clone()).or_default().insert(to.clone());
+                }
+                Request::Start { children, options, .. } => {
+                    let Some(mapping) = &options.child_mapping else { return };
+                    let mapped =
+                        children.iter().filter_map(|spec| Some((version(spec), mapping.get(&spec.id)?.clone())));
+                    self.mapped.extend(mapped);
+                }
+                _ => {}
+            },
+            Seen::Effect { host, effect: Effect::Start { spec, pid, .. } } => {
+                let Some(nodes) = self.mapped.get(&version(spec)) else { return };
+                let migrated = self.migrated.get(&spec.id).is_some_and(|nodes| nodes.contains(&pid.node));
+                verdict.check(nodes.contains(&pid.node) || migrated, host, &spec.id, || {
+                    format!("{pid} is started, and it is mapped to {nodes:?}")
+                });
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Oracle for PureOwner {
@@ -63,11 +130,15 @@ impl Oracle for PureOwner {
     }
 
     fn wants(&self) -> u32 {
-        kind::ROW
+        kind::ROW | kind::INPUT | kind::EFFECT
     }
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
+        self.note(seen);
         let Seen::Row { host, id, owners, .. } = *seen else { return };
+        if self.all_given || self.given.contains(id) {
+            return;
+        }
         let here = &truth.hosts[host];
         // Members that are still joining or already leaving own nothing, which is not a matter of the set alone.
         if here.settled.is_none() || here.view.len() < 2 {

@@ -124,9 +124,13 @@ impl Oracle for NoneLost {
             let Some(spec) = &row.spec else { continue };
             let live: Vec<_> = truth.live(id).iter().filter(|key| truth.core.contains(&key.0)).collect();
             let version = super::ledger::version(spec);
+            if owners.is_empty() {
+                // None of the nodes it was mapped to is there: it waits.
+                verdict.check(live.is_empty(), *first, id, || format!("{live:?} run off their nodes"));
+                continue;
+            }
             let places: Vec<_> = live.iter().map(|key| &truth.instances[*key]).collect();
-            let right = !owners.is_empty()
-                && places.len() == owners.len()
+            let right = places.len() == owners.len()
                 && places.iter().all(|place| place.version == version && owners.contains(&place.pid.node))
                 && owners.iter().all(|owner| places.iter().any(|place| place.pid.node == *owner));
             verdict.check(right, *first, id, || {

@@ -7,6 +7,8 @@ use process_hub_core::id::{ChildId, RequestId};
 use process_hub_core::request::{Reply, Request, StartOutcome, StartResult, Status, StopOutcome, StopResult};
 use process_hub_core::{Effect, Input};
 
+use process_hub_core::steering::Steer;
+
 use super::seen::{Oracle, Seen, Verdict, kind};
 use super::truth::Truth;
 use crate::sim::HostId;
@@ -32,6 +34,9 @@ fn deadline(request: &Request) -> Duration {
         Request::Stop { options, .. } if options.wait => options.timeout,
         Request::Call { timeout, .. } => *timeout,
         Request::Leave { deadline } => *deadline,
+        Request::Steer { act: Steer::Migrate { timeout, .. }, .. } => *timeout,
+        Request::Steer { act: Steer::Drain { deadline }, .. } => *deadline,
+        Request::Steer { .. } | Request::Explain { .. } | Request::Plan { .. } => Duration::ZERO,
         // It waits a while for its child to come up.
         Request::Cast { .. } => Duration::from_secs(5),
         Request::Start { .. } | Request::Stop { .. } | Request::OpenHub(_) | Request::ResetClusterSize { .. } => {

@@ -1,13 +1,14 @@
 //! The simulated driver: carries out a node's effects, and hands it what comes in.
 
-use process_hub_core::id::{ChildId, Member};
+use process_hub_core::id::{ChildId, HubId, Member};
 use process_hub_core::message::HubMessage;
 use process_hub_core::request::Reply;
-use process_hub_core::{Effect, Input, Lane, LinkEvent, Message};
+use process_hub_core::{Effect, Input, Lane, LinkEvent, LoadSample, Message};
 
 use super::event::HostId;
 use super::host::Arrival;
 use super::net::Frame;
+use super::random::{Purpose, Random};
 use super::world::{Moment, World};
 
 impl World {
@@ -36,7 +37,25 @@ impl World {
             }
             Effect::RegistryChanged { id, .. } => changed.push(id),
             Effect::ViewChanged { .. } => {}
+            Effect::SampleLoad { hub } => self.sample_load(host, hub),
         }
+    }
+
+    /// Nodes are of different sizes and more or less busy: a quarter does not even answer.
+    fn sample_load(&mut self, host: HostId, hub: HubId) {
+        let index = (self.now << 8) | host as u64;
+        let mut random = Random::split(self.config.seed, Purpose::Load, index & 0x00ff_ffff_ffff);
+        if random.chance(250_000) {
+            return;
+        }
+        let children = self.hosts[host].life.as_ref().map_or(0, |life| life.instances.len());
+        let sample = LoadSample {
+            cpu_permille: u32::try_from(random.between(0, 1_000)).unwrap_or(0),
+            run_queue: u32::try_from(random.log_between(1, 200)).unwrap_or(0),
+            children: u32::try_from(children).unwrap_or(u32::MAX),
+            memory_bytes: random.log_between(1 << 20, 1 << 31),
+        };
+        self.defer(host, Arrival::Load { hub, sample });
     }
 
     fn replied(&mut self, host: HostId, id: process_hub_core::id::RequestId, reply: Reply) {
@@ -118,6 +137,7 @@ impl World {
                 self.step(host, Input::Message { from: member, message });
             }
             Arrival::Child { hub, sequence, event } => self.step(host, Input::Child { hub, sequence, event }),
+            Arrival::Load { hub, sample } => self.step(host, Input::Load { hub, sample }),
             Arrival::Request { id, request } => self.step(host, Input::Request { id, request }),
             Arrival::Altering => self.step(host, Input::Altering { hub: crate::plan::hub_id(), wanted: true }),
             Arrival::Hungup { member } => self.step(host, Input::Link(LinkEvent::Down { member })),

@@ -91,7 +91,8 @@ impl World {
         let Some(this) = self.hosts[host].life.as_mut().filter(|this| this.number == life) else { return };
         // A paused host runs its children no more than its node.
         if self.watch.truth.hosts[host].stalled {
-            let until = self.hosts[host].busy_until.max(self.now + 1);
+            // Looked at now and then: a pause may be cut short.
+            let until = self.hosts[host].busy_until.clamp(self.now + 1, self.now + 10_000);
             return self.queue.push(until, Event::Child { host, life, sequence, step });
         }
         if step == ChildStep::Altered {

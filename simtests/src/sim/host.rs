@@ -6,7 +6,7 @@ use bytes::Bytes;
 use process_hub_core::config::NodeConfig;
 use process_hub_core::id::{Boot, HubId, Member, RequestId};
 use process_hub_core::request::Request;
-use process_hub_core::{CallKey, ChildEvent, DialFailure, Message, Node, Time};
+use process_hub_core::{CallKey, ChildEvent, DialFailure, LoadSample, Message, Node, Time};
 
 use super::event::HostId;
 
@@ -75,6 +75,10 @@ pub(crate) enum Arrival {
     },
     /// The user has alter handlers.
     Altering,
+    Load {
+        hub: HubId,
+        sample: LoadSample,
+    },
     Hungup {
         member: Member,
     },

@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     Moments = 7,
     Heal = 8,
     Strategies = 9,
+    Load = 10,
+    Steering = 11,
 }
 
 /// One stream of random numbers.

@@ -48,6 +48,7 @@ impl Trace {
             Input::Frame { from, bytes } => (2u8, from, bytes).hash(hasher),
             Input::Link(event) => (3u8, event).hash(hasher),
             Input::Request { id, .. } => (4u8, id).hash(hasher),
+            Input::Load { sample, .. } => (6u8, sample).hash(hasher),
             Input::Child { sequence, event, .. } => (5u8, sequence, event).hash(hasher),
             Input::Altering { wanted, .. } => (6u8, wanted).hash(hasher),
         }
@@ -69,6 +70,7 @@ impl Trace {
             Effect::ViewChanged { .. } => hasher.write_u8(9),
             Effect::SetRole { id, sequence, role, token, .. } => (10u8, id, sequence, role, token).hash(hasher),
             Effect::Alter { pid, spec, .. } => (11u8, pid, &spec.args).hash(hasher),
+            Effect::SampleLoad { .. } => hasher.write_u8(12),
         }
         let view = matches!(effect, Effect::ViewChanged { hub: Some(_) });
         self.line(view, || format!("{:>12} n{} -> {effect:?}", "", host + 1));

@@ -1,0 +1,272 @@
+//! An operator steers: gives a child to a node, spares or empties this node, pauses rebalancing.
+
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::config::{Distribution, limits};
+use crate::effect::Effect;
+use crate::hub::Hub;
+use crate::id::{ChildId, NodeId, RequestId};
+use crate::message::{Assignment, Pause, Phase, RowState};
+use crate::moves::{Moving, Stage};
+use crate::registry::{Dot, Key, Record};
+use crate::request::Reply;
+use crate::steering::{Steer, SteerError, Steered};
+use crate::work::Job;
+
+impl Hub {
+    pub(super) fn steer(&mut self, step: &mut Step<'_>, id: RequestId, act: Steer) {
+        let done = match act {
+            _ if self.phase == Phase::Leaving => Err(SteerError::Leaving),
+            Steer::Migrate { .. } | Steer::Drain { .. } if self.quorum.locked => {
+                Err(SteerError::Locked(self.config.id.clone()))
+            }
+            Steer::Migrate { id: child, to, timeout } => {
+                let deadline = step.now + timeout;
+                match self.migrate(step, id, &child, to, deadline) {
+                    Ok(()) => return,
+                    Err(error) => Err(error),
+                }
+            }
+            Steer::Drain { deadline } => match self.drain(step) {
+                Ok(()) => return self.moves.draining.push((id, step.now + deadline)),
+                Err(error) => Err(error),
+            },
+            Steer::Cordon => Ok(self.describe(step, |attributes| attributes.cordoned = true)),
+            Steer::Uncordon => Ok(self.describe(step, |attributes| attributes.cordoned = false)),
+            Steer::Undrain => Ok(self.describe(step, |attributes| attributes.draining = false)),
+            Steer::Pause => Ok(self.set_pause(true)),
+            Steer::Resume => Ok(self.set_pause(false)),
+        };
+        answer(step, id, done.map(|()| Steered::Done));
+    }
+
+    /// This node says something else of itself from now on.
+    pub(super) fn describe(&mut self, step: &mut Step<'_>, change: impl FnOnce(&mut crate::message::Attributes)) {
+        let mut attributes = self.attributes.clone();
+        change(&mut attributes);
+        if attributes == self.attributes {
+            return;
+        }
+        attributes.version += 1;
+        self.attributes = attributes.clone();
+        self.outbox.attributes(attributes);
+        self.refresh_view(step);
+    }
+
+    fn drain(&mut self, step: &mut Step<'_>) -> Result<(), SteerError> {
+        if self.attributes.draining {
+            return Err(SteerError::Draining);
+        }
+        let takes = |(node, seat): (&NodeId, &crate::view::Seat)| {
+            *node != self.me.node && seat.owns() && !seat.attributes.cordoned
+        };
+        if !self.view.members().iter().any(takes) {
+            return Err(SteerError::NoTargetNodes);
+        }
+        self.describe(step, |attributes| attributes.draining = true);
+        Ok(())
+    }
+
+    // ---- giving a child to a node
+
+    /// In two rounds. In the first all members learn that the child is about to be moved: whoever starts it tells so,
+    /// and nobody begins to. In the second, when all have it, it is given to its new node, which thereby knows of every
+    /// copy there is.
+    fn migrate(
+        &mut self,
+        step: &mut Step<'_>,
+        caller: RequestId,
+        child: &ChildId,
+        to: NodeId,
+        deadline: crate::time::Time,
+    ) -> Result<(), SteerError> {
+        let key = Key::new(child);
+        let not_found = || SteerError::NotFound(child.clone());
+        let record = self.registry.record(&key).ok_or_else(not_found)?;
+        let (start, subject) = record.winner().zip(record.subject(&key)).ok_or_else(not_found)?;
+        if !self.view.members().get(&to).is_some_and(crate::view::Seat::owns) {
+            return Err(SteerError::NotAMember(to));
+        }
+        if self.view.owner(&subject) == Some(&to) {
+            return Err(SteerError::SameNode { id: child.clone(), node: to });
+        }
+        if self.open_requests() >= limits::OPEN_REQUESTS {
+            return Err(SteerError::Overloaded(self.open_requests()));
+        }
+        let dot = start.dot;
+        let (version, nodes) = match start.assigned.as_deref() {
+            Some(assigned) => (assigned.version + 1, assigned.nodes.clone()),
+            None => (0, Vec::new()),
+        };
+        let wrote = Assignment { version, by: self.me.node.clone(), nodes, held: true };
+        self.tell_assignment(step, &key, dot, wrote.clone());
+        let op = self.op;
+        self.moves.moving.push(Moving { caller, key, dot, to, stage: Stage::Holding, wrote, op, deadline });
+        Ok(())
+    }
+
+    /// This node gives a start to nodes, and says so.
+    pub(super) fn tell_assignment(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, assignment: Assignment) {
+        self.op += 1;
+        self.outbox.assign(&self.registry, &key.id, dot, assignment.clone());
+        self.assigned(step, key, dot, assignment);
+    }
+
+    /// Goes on with the moves that can, and answers those that are over.
+    pub(super) fn go_on_moving(&mut self, step: &mut Step<'_>) {
+        for mut moving in core::mem::take(&mut self.moves.moving) {
+            match self.move_on(step, &mut moving) {
+                Some(end) => answer(step, moving.caller, end),
+                None => self.moves.moving.push(moving),
+            }
+        }
+        self.answer_drains(step);
+    }
+
+    fn move_on(&mut self, step: &mut Step<'_>, moving: &mut Moving) -> Option<Result<Steered, SteerError>> {
+        let id = moving.key.id.clone();
+        let ours = self.registry.assignment(&moving.key, moving.dot) == Some(&moving.wrote);
+        if !ours {
+            return Some(Err(SteerError::Superseded(id)));
+        }
+        if moving.stage == Stage::Holding && self.is_confirmed(moving.op) {
+            let copies = self.view.copies();
+            let record = self.registry.record(&moving.key)?;
+            let owners = record.subject(&moving.key).map(|subject| self.view.owners(&subject)).unwrap_or_default();
+            let others = owners.into_iter().filter(|node| **node != moving.to).cloned();
+            let nodes = core::iter::once(moving.to.clone()).chain(others).take(copies.max(1)).collect();
+            moving.wrote = Assignment { version: moving.wrote.version + 1, nodes, held: false, ..moving.wrote.clone() };
+            moving.stage = Stage::Given;
+            self.tell_assignment(step, &moving.key, moving.dot, moving.wrote.clone());
+        }
+        if moving.stage == Stage::Given
+            && let Some(record) = self.registry.record(&moving.key)
+        {
+            let serves = |row: &&crate::registry::Row| {
+                row.state == RowState::Running
+                    && self.registry.is_visible(row.host)
+                    && *self.registry.node_of(row) == moving.to
+            };
+            if let Some(row) = record.rows().iter().find(serves) {
+                return Some(Ok(Steered::Migrated(self.registry.pid(row))));
+            }
+        }
+        if moving.deadline > step.now {
+            return None;
+        }
+        if moving.stage == Stage::Holding {
+            // Somebody has not answered: the child goes on as before.
+            let released = Assignment { version: moving.wrote.version + 1, held: false, ..moving.wrote.clone() };
+            self.tell_assignment(step, &moving.key, moving.dot, released);
+        }
+        Some(Err(SteerError::Timeout(id)))
+    }
+
+    fn answer_drains(&mut self, step: &mut Step<'_>) {
+        let over = !self.attributes.draining
+            || (self.supervisor.is_empty() && self.view.is_complete() && self.work.is_empty());
+        let left = self.supervisor.len() as u64;
+        for (caller, deadline) in core::mem::take(&mut self.moves.draining) {
+            if over || deadline <= step.now {
+                answer(step, caller, Ok(Steered::Drained(left)));
+            } else {
+                self.moves.draining.push((caller, deadline));
+            }
+        }
+    }
+
+    // ---- cordons
+
+    /// Whether a child that this node owns is another's to start, because this node is given nothing new. What failed
+    /// here is nothing new, nor is what was given to this very node.
+    pub(super) fn spares(&self, key: &Key, record: &Record) -> bool {
+        let mine = |assigned: &Assignment| assigned.nodes.contains(&self.me.node);
+        self.attributes.cordoned
+            && self.config.distribution == Distribution::ConsistentHashing
+            && !self.supervisor.is_restart(key)
+            && !record.winner().and_then(|start| start.assigned.as_deref()).is_some_and(mine)
+    }
+
+    /// Gives a child that would be new to this node to the next that can take it: whoever runs it, if anybody does.
+    /// Without one it waits for a change of the view.
+    pub(super) fn pass_over(&mut self, step: &mut Step<'_>, key: &Key) {
+        let Some(record) = self.registry.record(key) else { return };
+        let (Some(start), Some(subject)) = (record.winner(), record.subject(key)) else { return };
+        let runs = |node: &NodeId| record.theirs(&self.registry).any(|row| self.registry.node_of(row) == node);
+        let mut candidates = self.view.takers(&subject);
+        candidates.retain(|node| **node != self.me.node);
+        let mut nodes: Vec<NodeId> =
+            self.view.owners(&subject).into_iter().filter(|node| **node != self.me.node).cloned().collect();
+        candidates.retain(|node| !nodes.contains(node));
+        let next = candidates.iter().find(|node| runs(node)).or(candidates.first()).copied().cloned();
+        let Some(next) = next else { return self.work.wait(key) };
+        nodes.push(next);
+        drop(candidates);
+        let version = start.assigned.as_deref().map_or(0, |assigned| assigned.version + 1);
+        let dot = start.dot;
+        self.tell_assignment(step, key, dot, Assignment { version, by: self.me.node.clone(), nodes, held: false });
+    }
+
+    /// Whether this node's copy of a child that belongs elsewhere stays all the same: rebalancing is paused, or its
+    /// owner takes nothing new. Of several such copies only as many stay as are wanted, those on the owners first.
+    pub(super) fn stays(&self, key: &Key) -> bool {
+        let Some(record) = self.registry.record(key) else { return false };
+        let Some(subject) = record.subject(key) else { return false };
+        if !self.view.members().get(&self.me.node).is_some_and(crate::view::Seat::owns) {
+            return false;
+        }
+        let owners = self.view.owners(&subject);
+        let cordoned = |node: &&NodeId| {
+            self.config.distribution == Distribution::ConsistentHashing
+                && self.view.members().get(*node).is_some_and(|seat| seat.attributes.cordoned)
+        };
+        let spared = start_is_free(record) && self.heir(key).is_some_and(|heir| cordoned(&heir));
+        if !(self.is_paused() || spared) {
+            return false;
+        }
+        let before_us = record.theirs(&self.registry).filter(|row| {
+            let node = self.registry.node_of(row);
+            owners.contains(&node) || *node < self.me.node
+        });
+        before_us.count() < self.view.copies()
+    }
+
+    // ---- pauses
+
+    /// Whether copies stay where they are although they belong elsewhere.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pause.as_ref().is_some_and(|pause| pause.paused)
+    }
+
+    fn set_pause(&mut self, paused: bool) {
+        if self.is_paused() == paused {
+            return;
+        }
+        let version = self.pause.as_ref().map_or(0, |pause| pause.version + 1);
+        let pause = Pause { version, by: self.me.node.clone(), paused };
+        self.outbox.pause(pause.clone());
+        self.pause_told(pause);
+    }
+
+    /// Somebody has paused rebalancing, or resumed it.
+    pub(super) fn pause_told(&mut self, pause: Pause) {
+        if pause.version >= 1 << 48 || self.pause.as_ref().is_some_and(|known| *known >= pause) {
+            return;
+        }
+        let was = self.is_paused();
+        self.pause = Some(pause);
+        if was && !self.is_paused() {
+            self.work.add_ranges([(0, u64::MAX)], Job::Reconcile);
+        }
+    }
+}
+
+/// Whether nobody has given the child to nodes of their choice.
+fn start_is_free(record: &Record) -> bool {
+    record.winner().is_some_and(|start| start.assigned.is_none())
+}
+
+fn answer(step: &mut Step<'_>, id: RequestId, reply: Result<Steered, SteerError>) {
+    step.fx.push(Effect::Reply { id, reply: Reply::Steered(reply) });
+}

@@ -1,0 +1,221 @@
+//! What an operator can do about where children run, and what an operator can ask about it.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::id::{ChildId, HubId, NodeId, Pid};
+use crate::spec::Role;
+
+/// What to do about where the children of a hub run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Steer {
+    /// Give a child to a node, for as long as that node is there. Answered by [`Steered::Migrated`] once a copy runs
+    /// there.
+    Migrate {
+        /// Which child.
+        id: ChildId,
+        /// To which node.
+        to: NodeId,
+        /// How long to wait. A move that takes longer goes on all the same.
+        timeout: Duration,
+    },
+    /// This node is given nothing new from now on; what it has it keeps.
+    Cordon,
+    /// Undoes a cordon. What was placed elsewhere meanwhile stays there.
+    Uncordon,
+    /// Move all children of this node to others, and be given none, as long as it is not undone. Unlike a leave, the node
+    /// stays a member and takes requests. Answered by [`Steered::Drained`].
+    Drain {
+        /// How long to wait until nothing runs here any more. Children that take longer move all the same.
+        deadline: Duration,
+    },
+    /// Undoes a drain: this node is given children again.
+    Undrain,
+    /// In the whole hub: copies stay where they are, even if they belong elsewhere. Children that have lost their node,
+    /// and new ones, are started all the same, and nodes that drain or leave are emptied.
+    Pause,
+    /// Undoes a pause: what belongs elsewhere moves.
+    Resume,
+}
+
+/// What came of a [`Steer`] that was not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Steered {
+    /// It holds.
+    Done,
+    /// The child runs there.
+    Migrated(Pid),
+    /// How many children still run here: 0, or what is left at the deadline.
+    Drained(u64),
+}
+
+/// Steering was refused or did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SteerError {
+    /// The node does not take part in that hub. Nothing changed.
+    #[error("this node does not take part in hub `{0}`: name one that it runs")]
+    UnknownHub(HubId),
+    /// No such child is declared. Nothing changed.
+    #[error("no child `{0}` is declared: start it first")]
+    NotFound(ChildId),
+    /// The node is not in the view, or gives its children away. Nothing changed.
+    #[error("node `{0}` is not a member that children can belong to: name one that is up and does not drain or leave")]
+    NotAMember(NodeId),
+    /// The child belongs to that node already. Nothing changed.
+    #[error("child `{id}` belongs to node `{node}` already: name another one")]
+    SameNode {
+        /// Which child.
+        id: ChildId,
+        /// Which node.
+        node: NodeId,
+    },
+    /// This node drains already. Nothing changed.
+    #[error("this node drains already: wait for that, or undrain it first")]
+    Draining,
+    /// This node leaves. Nothing changed.
+    #[error("this node is leaving the cluster: ask another one")]
+    Leaving,
+    /// There is no other node that could take the children. Nothing changed.
+    #[error("no other node can take this one's children: start or undrain one first")]
+    NoTargetNodes,
+    /// The hub has lost its quorum. Nothing changed.
+    #[error("hub `{0}` is locked: it has lost its quorum; try again when enough nodes are back")]
+    Locked(HubId),
+    /// It did not come to its end in time, and goes on.
+    #[error("child `{0}` does not run there yet: it still moves; look it up later")]
+    Timeout(ChildId),
+    /// Somebody else gave the child to another node meanwhile, or stopped it.
+    #[error("child `{0}` was given to another node, or stopped, meanwhile: look it up and decide anew")]
+    Superseded(ChildId),
+    /// Too many requests are open on this node. Nothing changed.
+    #[error("{0} requests are open on this node already: wait for some to be answered")]
+    Overloaded(usize),
+}
+
+/// Why a child is where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The child.
+    pub id: ChildId,
+    /// What decides where it belongs.
+    pub rule: Rule,
+    /// The nodes it belongs to, first owner first.
+    pub owners: Vec<NodeId>,
+    /// The copies there are, as this node knows, those that are starting or ending included.
+    pub copies: Vec<Copy>,
+    /// What keeps it from being where it belongs, in the order of weight; empty when it is there.
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// What decides where a child belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// Consistent hashing: the hash of its id and the members of the view.
+    Ring {
+        /// The hash.
+        hash: u64,
+    },
+    /// The caller of its start named its nodes.
+    Mapping(Vec<NodeId>),
+    /// The load balancer chose its nodes.
+    Balancer(Vec<NodeId>),
+    /// It was given to nodes, by an operator or to spare a cordoned node; where none of them is there, the hub's
+    /// distribution decides.
+    Assigned {
+        /// Which nodes.
+        nodes: Vec<NodeId>,
+        /// By which node.
+        by: NodeId,
+    },
+    /// The load balancer has yet to choose.
+    Unassigned,
+    /// Another strategy decides.
+    Other,
+}
+
+/// One copy of a child.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Copy {
+    /// The instance, and with it the node.
+    pub pid: Pid,
+    /// The part it plays.
+    pub role: Role,
+    /// Whether it serves: it is neither starting nor ending.
+    pub serves: bool,
+}
+
+/// What keeps a child from being where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// None of the nodes that could own it is there (or has the labels it asks for).
+    NoOwner,
+    /// Members have yet to install this node's view.
+    ViewIncomplete(Vec<NodeId>),
+    /// Rebalancing is paused in the hub.
+    Paused,
+    /// It is about to be moved: its copies must be known everywhere first.
+    Held,
+    /// A copy has to end first.
+    Occupied(NodeId),
+    /// It failed on this node and waits for its next start.
+    BackOff,
+    /// Its owner has yet to start it.
+    Starting(NodeId),
+}
+
+/// A change of the members, to be planned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Change {
+    /// A node joins, with this share of the ring and these labels.
+    Join {
+        /// Its name.
+        node: NodeId,
+        /// Its weight, 1 is normal.
+        weight: u32,
+        /// What children can ask for.
+        labels: Vec<SmolStr>,
+    },
+    /// A node goes: it leaves, drains or is lost.
+    Leave(NodeId),
+    /// A node's share of the ring changes.
+    Weight {
+        /// Its name.
+        node: NodeId,
+        /// Its new weight.
+        weight: u32,
+    },
+}
+
+/// What a change would move.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The children whose owners would be others, in the order of their hashes: the first [`Plan::MOST`].
+    pub moves: Vec<Move>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+impl Plan {
+    /// How many moves are listed at the most.
+    pub const MOST: usize = 4_096;
+}
+
+/// One child whose owners would be others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The child.
+    pub id: ChildId,
+    /// To whom it belongs.
+    pub from: Vec<NodeId>,
+    /// To whom it would belong. Fewer than before, or none, where it would wait for a node or for the load balancer.
+    pub to: Vec<NodeId>,
+}
