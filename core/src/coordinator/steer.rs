@@ -32,11 +32,26 @@ impl Hub {
                 Ok(()) => return self.moves.draining.push((id, step.now + deadline)),
                 Err(error) => Err(error),
             },
-            Steer::Cordon => Ok(self.describe(step, |attributes| attributes.cordoned = true)),
-            Steer::Uncordon => Ok(self.describe(step, |attributes| attributes.cordoned = false)),
-            Steer::Undrain => Ok(self.describe(step, |attributes| attributes.draining = false)),
-            Steer::Pause => Ok(self.set_pause(true)),
-            Steer::Resume => Ok(self.set_pause(false)),
+            Steer::Cordon => {
+                self.describe(step, |attributes| attributes.cordoned = true);
+                Ok(())
+            }
+            Steer::Uncordon => {
+                self.describe(step, |attributes| attributes.cordoned = false);
+                Ok(())
+            }
+            Steer::Undrain => {
+                self.describe(step, |attributes| attributes.draining = false);
+                Ok(())
+            }
+            Steer::Pause => {
+                self.set_pause(true);
+                Ok(())
+            }
+            Steer::Resume => {
+                self.set_pause(false);
+                Ok(())
+            }
         };
         answer(step, id, done.map(|()| Steered::Done));
     }
