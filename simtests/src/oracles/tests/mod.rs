@@ -3,6 +3,7 @@
 mod after;
 mod callers;
 mod copies;
+mod guided;
 mod hooks;
 mod quorum;
 mod roles;
@@ -245,6 +246,7 @@ fn each_oracle_has_a_test_that_it_fires() {
         include_str!("after.rs"),
         include_str!("callers.rs"),
         include_str!("copies.rs"),
+        include_str!("guided.rs"),
         include_str!("quorum.rs"),
         include_str!("roles.rs"),
         include_str!("hooks.rs"),

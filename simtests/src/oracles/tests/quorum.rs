@@ -13,6 +13,7 @@ impl Bench {
     fn run_with(&mut self, host: HostId, sequence: u64, lineage: u32, counter: u64) {
         let (pid, spec) = (pid(host, sequence), Arc::new(spec(10)));
         let token = Token { lineage, counter, node: pid.node.clone(), boot: pid.boot };
+        self.announce(host);
         self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active });
         self.see(&Seen::Serving { host, sequence });
     }
