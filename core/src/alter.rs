@@ -46,10 +46,18 @@ impl Alters {
         Some(if fits { answer } else { declared })
     }
 
-    /// Takes the longest-waiting instance if its time is over, with what was declared.
-    pub(crate) fn next_expired(&mut self, now: Time) -> Option<(u64, Arc<ChildSpec>)> {
-        self.asked.first_key_value().filter(|(_, asked)| asked.until <= now)?;
-        self.asked.pop_first().map(|(sequence, asked)| (sequence, asked.spec))
+    /// The longest-waiting instance, if its time is over.
+    pub(crate) fn expired(&self, now: Time) -> Option<u64> {
+        self.asked.first_key_value().filter(|(_, asked)| asked.until <= now).map(|(sequence, _)| *sequence)
+    }
+
+    /// An instance waits no longer: what was declared.
+    pub(crate) fn take(&mut self, sequence: u64) -> Option<Arc<ChildSpec>> {
+        self.asked.remove(&sequence).map(|asked| asked.spec)
+    }
+
+    pub(crate) fn is_asked(&self, sequence: u64) -> bool {
+        self.asked.contains_key(&sequence)
     }
 
     /// An instance is not to be started after all; whether it waited.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use process_hub_core::config::{HubConfig, limits};
 use process_hub_core::hook::HookEvent;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
+use process_hub_core::message::{Hello, HubMessage, Message, Phase};
 use process_hub_core::request::{Request, StartOptions, StopOptions};
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata};
 use process_hub_core::{ChildEvent, Effect, Effects, Hub, HubInput, Time};
@@ -124,4 +125,33 @@ fn a_stop_while_handlers_are_at_work() {
     assert!(failed);
     assert_eq!(started(&altered(&mut hub, 3, spec("c"))), []);
     assert_eq!(hub.local_len(), 0);
+}
+
+/// Found by simulation (seed 639): a copy that waited for handlers while its node was alone was started although another
+/// node had come meanwhile to which the child belongs, and which may run it.
+#[test]
+fn what_belongs_to_somebody_else_meanwhile_is_not_started() {
+    let mut hub = hub(true);
+    let children: Vec<ChildSpec> = (0..20).map(|n| spec(&format!("c{n}"))).collect();
+    let request = Request::Start { hub: hub_id(), children: children.clone(), options: StartOptions::default() };
+    give(&mut hub, 1, HubInput::Request { id: RequestId(1), request });
+    let other = Member { node: NodeId::new("n2").unwrap(), boot: Boot(2) };
+    let effects = give(&mut hub, 2, HubInput::MemberUp(other.clone()));
+    let said = effects.iter().find_map(|effect| match effect {
+        Effect::Send { message: Message::Hub { body: HubMessage::Hello(hello), .. }, .. } => Some(hello.clone()),
+        _ => None,
+    });
+    // It says of itself what this node says of itself, and takes part.
+    let hello = Hello { phase: Phase::Ready, minted: other.boot, ..said.unwrap() };
+    give(&mut hub, 3, HubInput::Message { from: other, body: HubMessage::Hello(hello) });
+    let mut kept = 0;
+    for (sequence, child) in (1..).zip(children) {
+        let mine = hub.owner(&child.id).unwrap().as_str() == "n1";
+        let event = ChildEvent::Altered { spec: Arc::new(child.clone()) };
+        let effects = give(&mut hub, 4, HubInput::Child { sequence, event });
+        assert_eq!(started(&effects).len(), usize::from(mine), "{}", child.id);
+        kept += usize::from(mine);
+    }
+    assert!((1..20).contains(&kept), "some stay and some do not");
+    assert_eq!(hub.local_len(), kept);
 }

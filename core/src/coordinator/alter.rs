@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Step;
-use crate::effect::Effect;
+use crate::effect::{Effect, StopReason};
 use crate::hub::Hub;
 use crate::spec::ChildSpec;
 
@@ -23,16 +23,41 @@ impl Hub {
     }
 
     pub(super) fn child_altered(&mut self, step: &mut Step<'_>, sequence: u64, answer: Arc<ChildSpec>) {
-        if let Some(spec) = self.alters.answered(sequence, answer) {
+        if self.may_still_start(step, sequence)
+            && let Some(spec) = self.alters.answered(sequence, answer)
+        {
             self.start_altered(step, sequence, spec);
         }
     }
 
     /// Handlers that take too long are not waited for.
     pub(super) fn expire_alters(&mut self, step: &mut Step<'_>) {
-        while let Some((sequence, spec)) = self.alters.next_expired(step.now) {
-            self.start_altered(step, sequence, spec);
+        while let Some(sequence) = self.alters.expired(step.now) {
+            if self.may_still_start(step, sequence)
+                && let Some(spec) = self.alters.take(sequence)
+            {
+                self.start_altered(step, sequence, spec);
+            }
+            // Whatever became of it, it waits no longer.
+            self.alters.forget(sequence);
         }
+    }
+
+    /// Whether an instance that waits may be started now as it might have been when it was asked about. Much can have
+    /// happened since: one that may not is given up, and is looked at again like any child that does not run.
+    fn may_still_start(&mut self, step: &mut Step<'_>, sequence: u64) -> bool {
+        if !self.alters.is_asked(sequence) {
+            return false;
+        }
+        let Some(key) = self.supervisor.get(sequence).map(|local| local.key.clone()) else { return false };
+        let Some(record) = self.registry.record(&key) else { return false };
+        let owned = record.subject(&key).is_some_and(|subject| self.view.may_start(&subject));
+        let room = record.subject(&key).is_some_and(|subject| self.has_room(record, &subject));
+        if owned && room && !self.quorum.locked {
+            return true;
+        }
+        self.stop_instance(step, &key, sequence, if owned { StopReason::Superseded } else { StopReason::Moved });
+        false
     }
 
     fn start_altered(&mut self, step: &mut Step<'_>, sequence: u64, spec: Arc<ChildSpec>) {

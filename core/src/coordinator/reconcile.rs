@@ -159,7 +159,7 @@ impl Hub {
 
     /// Whether one more copy of a child is not one too many: those that others claim, and those that owners before this
     /// node have yet to start, leave room for it.
-    fn has_room(&self, record: &Record, subject: &Subject<'_>) -> bool {
+    pub(super) fn has_room(&self, record: &Record, subject: &Subject<'_>) -> bool {
         let claims = record.theirs(&self.registry).count();
         if claims == 0 {
             return true;
