@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use process_hub_core::config::{HubConfig, MembershipConfig, Model, NodeConfig, Partition};
+use process_hub_core::config::{Distribution, HubConfig, MembershipConfig, Model, NodeConfig, Partition};
 use process_hub_core::id::HubId;
 use process_hub_core::quorum::majority;
 
@@ -356,6 +356,7 @@ pub(crate) fn bounds(
             copies => copies,
         },
         one_active: hub.redundancy.model() == Model::ActivePassive,
+        guided: hub.distribution == Distribution::Guided,
         restart_window: micros(hub.restart_window),
         max_restarts: hub.max_restarts,
         keepalive,

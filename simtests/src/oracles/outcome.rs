@@ -124,7 +124,7 @@ impl Oracle for NoneLost {
             let Some(spec) = &row.spec else { continue };
             let live: Vec<_> = truth.live(id).iter().filter(|key| truth.core.contains(&key.0)).collect();
             let version = super::ledger::version(spec);
-            if owners.is_empty() {
+            if owners.is_empty() && truth.bounds.guided {
                 // None of the nodes it was mapped to is there: it waits.
                 verdict.check(live.is_empty(), *first, id, || format!("{live:?} run off their nodes"));
                 continue;

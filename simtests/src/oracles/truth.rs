@@ -28,6 +28,8 @@ pub(crate) struct Bounds {
     pub(crate) copies: usize,
     /// Whether one copy of a child is active and the others are not.
     pub(crate) one_active: bool,
+    /// Whether children wait for the nodes that their callers named.
+    pub(crate) guided: bool,
     /// The window of the restart intensity.
     pub(crate) restart_window: u64,
     /// The restarts allowed in it.

@@ -40,6 +40,7 @@ fn bounds() -> Bounds {
     Bounds {
         copies: 0,
         one_active: false,
+        guided: false,
         delay: 1_000,
         overlap: SECOND,
         converge: 10 * SECOND,
