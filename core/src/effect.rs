@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use crate::hook::HookEvent;
 use crate::id::{Addr, ChildId, HubId, Member, Pid, RequestId, Token};
 use crate::input::CallKey;
-use crate::message::Message;
+use crate::message::{Message, StateUse};
 use crate::request::Reply;
 use crate::spec::{ChildSpec, Role};
 
@@ -50,6 +50,55 @@ pub enum Effect {
         token: Token,
         /// The part it plays.
         role: Role,
+        /// Whether it stands by: it comes up and handles nothing, neither messages nor timers of its own, until an
+        /// [`Effect::Serve`]. It is given nothing to deliver before that, but maybe a state ([`Effect::GiveState`]).
+        standby: bool,
+    },
+    /// Freeze a running instance and take its state: once it has handled the message in hand, it prepares its state for
+    /// a successor, and handles nothing more until an [`Effect::Serve`]. Answered by [`crate::ChildEvent::State`] with
+    /// what waits in its mailbox; from then on nothing is delivered to it.
+    ///
+    /// An instance stays frozen whatever it answers; it may be told to end (by an [`Effect::Stop`]) like any other. An
+    /// `Effect::Serve` calls off what has not been answered: an answer that is on its way nevertheless is heard, and its
+    /// state not used.
+    TakeState {
+        /// Its hub.
+        hub: HubId,
+        /// Its child.
+        id: ChildId,
+        /// Its sequence.
+        sequence: u64,
+        /// To be repeated in the answer.
+        attempt: u32,
+        /// How long the core waits for the answer; then it has the instance serve again.
+        deadline: Duration,
+    },
+    /// Hand an instance that stands by the state of its predecessor, or a serving one that of a copy which lost to it.
+    /// Answered by [`crate::ChildEvent::StateTaken`]. There is one at a time for an instance.
+    GiveState {
+        /// Its hub.
+        hub: HubId,
+        /// Its child.
+        id: ChildId,
+        /// Its sequence.
+        sequence: u64,
+        /// What the other copy's [`crate::ChildEvent::State`] held.
+        state: Bytes,
+        /// What it is to do with it.
+        why: StateUse,
+        /// How long the core waits for the answer; then the state counts as refused.
+        deadline: Duration,
+    },
+    /// An instance that stands by, or was frozen, handles messages from here on.
+    Serve {
+        /// Its hub.
+        hub: HubId,
+        /// Its child.
+        id: ChildId,
+        /// Its sequence.
+        sequence: u64,
+        /// Its ownership token: maybe another than before.
+        token: Token,
     },
     /// Ask the user's alter handlers what an instance is to be started with. Only told while there are such handlers
     /// ([`crate::Input::Altering`]). Answered by [`crate::ChildEvent::Altered`]; without an answer in time the instance

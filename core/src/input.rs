@@ -1,6 +1,7 @@
 //! Everything that can happen to a node. A log of `(now, Input)` replays it exactly.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
@@ -137,7 +138,7 @@ pub enum DialFailure {
 /// What can happen to an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ChildEvent {
-    /// Its start succeeded: it serves.
+    /// Its start succeeded: it serves, or stands by.
     Started,
     /// Its start failed: there is no instance.
     StartFailed {
@@ -162,6 +163,30 @@ pub enum ChildEvent {
         /// The recipe for this one instance; what is declared stays as it is.
         spec: Arc<ChildSpec>,
     },
+    /// It is frozen, in answer to an [`crate::Effect::TakeState`].
+    State {
+        /// The effect's mark.
+        attempt: u32,
+        /// Its state, of at most [`crate::config::limits::STATE`] bytes, or why it gives none: then it goes on where it
+        /// is, and is asked again some time later.
+        state: Result<Bytes, SmolStr>,
+        /// What lay in its mailbox, oldest first. None of it was handled, nor will be unless it is delivered again.
+        queued: Vec<Queued>,
+    },
+    /// It has taken over the state of an [`crate::Effect::GiveState`], or why it could not.
+    StateTaken {
+        /// How that went.
+        result: Result<(), SmolStr>,
+    },
+}
+
+/// A message that an instance has not handled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Queued {
+    /// The mark to answer under, if an answer is wanted.
+    pub call: Option<CallKey>,
+    /// The message.
+    pub payload: Bytes,
 }
 
 /// How an instance ended.

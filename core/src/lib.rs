@@ -40,7 +40,7 @@ mod work;
 
 pub use effect::{Effect, Effects, Lane, StopReason};
 pub use hub::{Hub, HubInput};
-pub use input::{CallKey, ChildEvent, DialFailure, ExitReason, Input, LinkEvent, LoadSample};
-pub use message::Message;
+pub use input::{CallKey, ChildEvent, DialFailure, ExitReason, Input, LinkEvent, LoadSample, Queued};
+pub use message::{Message, StateUse};
 pub use node::{MemberInfo, MemberState, Node};
 pub use time::Time;

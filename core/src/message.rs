@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::id::{Boot, ChildId, HubId, Member, NodeId};
+use crate::id::{Boot, ChildId, HubId, Member, NodeId, Token};
 use crate::input::LoadSample;
 use crate::request::CallError;
 use crate::spec::{ChildSpec, Labels, Role};
@@ -361,6 +361,18 @@ pub struct WireStop {
     /// Which starts.
     #[serde(with = "bounded::list")]
     pub dots: Vec<WireDot>,
+}
+
+/// What the state of another copy is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StateUse {
+    /// The instance is the successor of that copy: it goes on from there.
+    Handover,
+    /// That copy lost to the instance when two parts of the cluster met: it may take into its own state what it can use.
+    Merge {
+        /// The token of the copy that lost. A state is merged at most once for each.
+        token: Token,
+    },
 }
 
 /// What one instance of the sender is doing.

@@ -29,6 +29,10 @@ pub mod limits {
     pub const METADATA: usize = 16 << 10;
     /// A message to a child, and a child's reply, in bytes.
     pub const PAYLOAD: usize = 512 << 10;
+    /// The state of a child on its way to its next owner, in bytes.
+    pub const STATE: usize = 64 << 20;
+    /// A part of such a state in one message, in bytes.
+    pub const CHUNK: usize = 256 << 10;
     /// Entries in one list of a wire message. Requests may be larger: they are split.
     pub const BATCH: usize = 4_096;
     /// Children of requests that one step of a node looks at; the rest waits for the next step.

@@ -64,6 +64,6 @@ impl Hub {
         let Some(local) = self.supervisor.get(sequence) else { return };
         let Some(row) = self.registry.record(&local.key).and_then(|record| record.mine()) else { return };
         let (pid, token, role) = (self.registry.pid(row), self.registry.token(row), row.role);
-        step.fx.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role });
+        step.fx.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby: false });
     }
 }

@@ -22,6 +22,8 @@ impl Hub {
             ChildEvent::Exited { reason } => self.child_exited(step, sequence, &reason),
             ChildEvent::Replied { call, reply } => self.child_replied(step, sequence, call, reply),
             ChildEvent::Altered { spec } => self.child_altered(step, sequence, spec),
+            // Nothing asks for states yet.
+            ChildEvent::State { .. } | ChildEvent::StateTaken { .. } => {}
         }
     }
 

@@ -181,7 +181,8 @@ impl Hub {
         row.role = role;
         let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
         self.registry.put_row(key, row);
-        step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role });
+        let standby = false;
+        step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby });
     }
 
     /// The next token, for a child. None while somebody hands out later ones than this node may: then the view has to be

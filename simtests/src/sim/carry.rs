@@ -26,6 +26,8 @@ impl World {
             Effect::Stop { sequence, deadline, .. } => self.stop_child(host, life, sequence, deadline),
             // A role is the child's own affair; the oracles see that it was told.
             Effect::SetRole { .. } => {}
+            // No strategy asks for states yet.
+            Effect::TakeState { .. } | Effect::GiveState { .. } | Effect::Serve { .. } => {}
             Effect::Deliver { hub, sequence, call, payload, .. } => {
                 self.deliver(host, life, hub, sequence, call, &payload);
             }

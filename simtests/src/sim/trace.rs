@@ -61,7 +61,7 @@ impl Trace {
             Effect::Send { to, lane, message } => (0u8, to, lane, message).hash(hasher),
             Effect::Dial { addr } => (1u8, addr).hash(hasher),
             Effect::Hangup { member, .. } => (2u8, member).hash(hasher),
-            Effect::Start { pid, token, spec, .. } => (3u8, pid, token, &spec.args).hash(hasher),
+            Effect::Start { pid, token, spec, standby, .. } => (3u8, pid, token, &spec.args, standby).hash(hasher),
             Effect::Stop { id, sequence, why, .. } => (4u8, id, sequence, why).hash(hasher),
             Effect::Deliver { id, sequence, call, .. } => (5u8, id, sequence, call).hash(hasher),
             Effect::Reply { id, .. } => (6u8, id).hash(hasher),
@@ -71,6 +71,9 @@ impl Trace {
             Effect::SetRole { id, sequence, role, token, .. } => (10u8, id, sequence, role, token).hash(hasher),
             Effect::Alter { pid, spec, .. } => (11u8, pid, &spec.args).hash(hasher),
             Effect::SampleLoad { .. } => hasher.write_u8(12),
+            Effect::TakeState { id, sequence, attempt, .. } => (13u8, id, sequence, attempt).hash(hasher),
+            Effect::GiveState { id, sequence, state, why, .. } => (14u8, id, sequence, state, why).hash(hasher),
+            Effect::Serve { id, sequence, token, .. } => (15u8, id, sequence, token).hash(hasher),
         }
         let view = matches!(effect, Effect::ViewChanged { hub: Some(_) });
         self.line(view, || format!("{:>12} n{} -> {effect:?}", "", host + 1));

@@ -150,6 +150,6 @@ fn a_pid_that_is_used_twice() {
     let spec = Arc::new(spec(10));
     bench.announce(0);
     let (pid, token) = (pid(0, 1), token(&pid(0, 9)));
-    bench.effect(0, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active });
+    bench.effect(0, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active, standby: false });
     bench.assert_fired("PID");
 }

@@ -154,7 +154,7 @@ impl Bench {
     fn give_out(&mut self, host: HostId, sequence: u64, version: u64, restart: Restart) {
         let (pid, spec) = (pid(host, sequence), Arc::new(spec(version).restart(restart)));
         let token = token(&pid);
-        self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active });
+        self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active, standby: false });
     }
 
     /// Starts an instance that comes up at once.

@@ -14,7 +14,7 @@ impl Bench {
         let (pid, spec) = (pid(host, sequence), Arc::new(spec(10)));
         let token = Token { lineage, counter, node: pid.node.clone(), boot: pid.boot };
         self.announce(host);
-        self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active });
+        self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active, standby: false });
         self.see(&Seen::Serving { host, sequence });
     }
 }

@@ -17,7 +17,7 @@ impl Bench {
         let (pid, spec) = (pid(host, sequence), Arc::new(spec(10)));
         let token = token(&pid);
         self.announce(host);
-        self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Passive });
+        self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Passive, standby: false });
         self.see(&Seen::Serving { host, sequence });
     }
 
