@@ -178,8 +178,8 @@ pub enum Effect {
         /// The hub that wants to know.
         hub: HubId,
     },
-    /// What `members()`, or the view of hub `hub`, answers has changed. Rows of members that are no longer in the
-    /// view must not be served from a mirror from here on.
+    /// What `members()`, or what the view or the `steering()` of hub `hub`, answers has changed. Rows of members that are
+    /// no longer in the view must not be served from a mirror from here on.
     ViewChanged {
         /// In which hub; `None` for the node's own list of members.
         hub: Option<HubId>,

@@ -1,4 +1,4 @@
-//! Pure reads: why a child is where it is, and what a change would move.
+//! Pure reads: what operators have said, why a child is where it is, and what a change would move.
 
 use alloc::vec::Vec;
 
@@ -7,11 +7,21 @@ use crate::hub::Hub;
 use crate::id::{Boot, ChildId, NodeId};
 use crate::message::{Attributes, Phase, RowState};
 use crate::registry::{Key, RangeStart, Record};
-use crate::steering::{Change, Copy, Explanation, Move, Obstacle, Plan, Rule, SteerError};
+use crate::steering::{Change, Copy, Explanation, Move, NodeSteering, Obstacle, Plan, Rule, SteerError, Steering};
 use crate::time::Time;
 use crate::view::{Members, Seat, View};
 
 impl Hub {
+    /// What operators have said about where children run, as this node knows.
+    #[must_use]
+    pub fn steering(&self) -> Steering {
+        let nodes = self.view.members().iter().map(|(node, seat)| {
+            let Attributes { weight, labels, cordoned, draining, .. } = seat.attributes.clone();
+            (node.clone(), NodeSteering { weight, labels, cordoned, draining })
+        });
+        Steering { paused: self.is_paused(), nodes: nodes.collect() }
+    }
+
     /// Why a child is where it is, as this node sees it. Changes nothing.
     ///
     /// # Errors

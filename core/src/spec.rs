@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
+use crate::config::limits;
 use crate::id::{ChildId, Kind};
 use crate::wire::bounded;
 
@@ -154,6 +155,12 @@ impl Labels {
     #[must_use]
     pub fn cover(&self, wanted: &Labels) -> bool {
         wanted.iter().all(|label| self.as_slice().binary_search(label).is_ok())
+    }
+
+    /// Whether a node may have them: at most [`limits::LABELS`], each of 1 to [`limits::LABEL`] bytes.
+    #[must_use]
+    pub fn are_within_limits(&self) -> bool {
+        self.len() <= limits::LABELS && self.iter().all(|label| label.len() <= limits::LABEL)
     }
 
     /// Their size against [`crate::config::limits::SPEC`], in bytes: 15 for each beside its text, so that no spec within

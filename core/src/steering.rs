@@ -1,13 +1,16 @@
 //! What an operator can do about where children run, and what an operator can ask about it.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use crate::config::limits;
+use crate::hashing::MAX_WEIGHT;
 use crate::id::{ChildId, HubId, NodeId, Pid};
-use crate::spec::Role;
+use crate::spec::{Labels, Role};
 
 /// What to do about where the children of a hub run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +38,12 @@ pub enum Steer {
     },
     /// Undoes a drain: this node is given children again.
     Undrain,
+    /// This node's share of the children relative to the others', where that is by consistent hashing: 0 is given
+    /// nothing, at most [`crate::hashing::MAX_WEIGHT`]. Children move for it.
+    Weight(u32),
+    /// What this node has that children can ask for, in place of what it had. Children that ask for what it has no more
+    /// move, or wait for a node that has it.
+    Labels(Labels),
     /// In the whole hub: copies stay where they are, even if they belong elsewhere. Children that have lost their node,
     /// and new ones, are started all the same, and nodes that drain or leave are emptied.
     Pause,
@@ -90,12 +99,43 @@ pub enum SteerError {
     /// It did not come to its end in time, and goes on.
     #[error("child `{0}` does not run there yet: it still moves; look it up later")]
     Timeout(ChildId),
+    /// Not all members have agreed to the move in time: the child stays where it is. Nothing changed.
+    #[error("child `{0}` stays where it is: not every member answered in time; try again, or wait until all do")]
+    Unanswered(ChildId),
+    /// The weight is out of its range. Nothing changed.
+    #[error("a weight of {0} cannot be: name one from 0 to {MAX_WEIGHT}")]
+    TooHeavy(u32),
+    /// The labels are out of their limits. Nothing changed.
+    #[error("too many labels, or too long ones: give at most {} of 1 to {} bytes", limits::LABELS, limits::LABEL)]
+    BadLabels,
     /// Somebody else gave the child to another node meanwhile, or stopped it.
     #[error("child `{0}` was given to another node, or stopped, meanwhile: look it up and decide anew")]
     Superseded(ChildId),
     /// Too many requests are open on this node. Nothing changed.
     #[error("{0} requests are open on this node already: wait for some to be answered")]
     Overloaded(usize),
+}
+
+/// What operators have said about where the children of a hub run, as one node knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steering {
+    /// Whether copies stay where they are although they belong elsewhere.
+    pub paused: bool,
+    /// Every member of the view.
+    pub nodes: BTreeMap<NodeId, NodeSteering>,
+}
+
+/// What a member is to be given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSteering {
+    /// Its share relative to the others', where that is by consistent hashing.
+    pub weight: u32,
+    /// What children can ask for.
+    pub labels: Labels,
+    /// Whether it is given nothing new.
+    pub cordoned: bool,
+    /// Whether it gives its children away and is given none.
+    pub draining: bool,
 }
 
 /// Why a child is where it is.

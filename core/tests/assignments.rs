@@ -10,6 +10,7 @@ use std::time::Duration;
 use process_hub_core::config::{Distribution, HubConfig, LoadBalancer, Redundancy};
 use process_hub_core::id::{ChildId, NodeId};
 use process_hub_core::request::{Reply, Request, StartError, StartOptions, Status};
+use process_hub_core::spec::{ChildSpec, Labels};
 use process_hub_core::steering::{Change, Obstacle, Rule, Steer, SteerError, Steered};
 use process_hub_core::{HubInput, LoadSample};
 
@@ -334,4 +335,57 @@ fn a_plan_says_what_then_happens() {
     assert_eq!(leave.total as usize, after.values().filter(|at| **at == node("n1")).count());
     let nobody = Change::Leave(node("n9"));
     assert_eq!(world.hubs[&node("n2")].plan(&nobody), Err(SteerError::NotAMember(node("n9"))));
+}
+
+#[test]
+fn weights_and_labels_move_children_while_they_run() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.start_ok("n1", 120);
+    let before = world.count("n2");
+    assert_eq!(world.steer("n2", Steer::Weight(4)), Ok(Steered::Done));
+    world.run_for(1_000);
+    assert!(world.count("n2") > before * 3 / 2, "{} of 120, {before} before", world.count("n2"));
+    world.assert_converged(120);
+    world.steer("n2", Steer::Weight(0)).unwrap();
+    world.run_for(1_000);
+    assert_eq!(world.count("n2"), 0);
+    world.assert_converged(120);
+    assert_eq!(world.steer("n2", Steer::Weight(65)), Err(SteerError::TooHeavy(65)));
+
+    let fast = Labels::from_iter(["fast"]);
+    let picky = |at: usize| ChildSpec { requires: fast.clone(), ..spec(format!("picky{at}")) };
+    let waiting = StartOptions { wait: false, ..StartOptions::default() };
+    let children = (0..8).map(picky).collect();
+    world.request("n1", Request::Start { hub: hub_id(), children, options: waiting });
+    world.run_for(1_000);
+    assert_eq!(world.live.len(), 120, "nobody has the label");
+    world.steer("n1", Steer::Labels(fast.clone())).unwrap();
+    world.run_for(1_000);
+    assert!((0..8).all(|at| world.host_of(&format!("picky{at}")) == [node("n1")]));
+    world.steer("n3", Steer::Labels(fast)).unwrap();
+    world.steer("n1", Steer::Labels(Labels::new())).unwrap();
+    world.run_for(1_000);
+    assert!((0..8).all(|at| world.host_of(&format!("picky{at}")) == [node("n3")]));
+    world.assert_converged(128);
+    let many: Labels = (0..65).map(|at| at.to_string()).collect();
+    assert_eq!(world.steer("n1", Steer::Labels(many)), Err(SteerError::BadLabels));
+    let said = world.hubs[&node("n2")].steering();
+    assert_eq!((said.paused, said.nodes[&node("n3")].labels.len()), (false, 1));
+    assert_eq!((said.nodes[&node("n2")].weight, said.nodes[&node("n1")].labels.len()), (0, 0));
+}
+
+#[test]
+fn a_move_that_not_all_members_hear_of_is_taken_back() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.start_ok("n1", 20);
+    let home = world.host_of("c7")[0].clone();
+    let away = ["n1", "n2", "n3"].into_iter().find(|name| node(name) != home).unwrap();
+    let deaf = ["n1", "n2", "n3"].into_iter().find(|name| node(name) != home && *name != away).unwrap();
+    world.cut.insert((node(away), node(deaf)));
+    let act = Steer::Migrate { id: id("c7"), to: node(away), timeout: Duration::from_millis(500) };
+    assert_eq!(world.steer(away, act), Err(SteerError::Unanswered(id("c7"))));
+    assert_eq!(world.host_of("c7"), [home]);
+    world.cut.clear();
+    world.run_for(20_000);
+    world.assert_converged(20);
 }

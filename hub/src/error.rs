@@ -5,6 +5,7 @@ use std::io;
 use process_hub_core::config::ConfigError;
 use process_hub_core::id::{Addr, HubId, IdError, Kind};
 use process_hub_core::request;
+use process_hub_core::steering;
 use process_hub_core::wire::CookieError;
 
 use crate::codec::CodecError;
@@ -82,6 +83,30 @@ pub enum StopError {
     #[error(transparent)]
     Refused(#[from] request::StopError),
     /// The node was shut down. If that happened while the stop was awaited, it may have been carried out in part.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Steering was refused, did not come to its end, or cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SteerError {
+    /// The hub says no; each variant says whether something changed.
+    #[error(transparent)]
+    Refused(#[from] steering::SteerError),
+    /// The node was shut down. If that happened while an operation was awaited, it may go on without this node.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// A cluster's size was not reset. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResetError {
+    /// The hub says no.
+    #[error(transparent)]
+    Refused(#[from] request::ResetError),
+    /// The node was shut down. If that happened while the reset was awaited, it may have been carried out.
     #[error(transparent)]
     Closed(#[from] Closed),
 }

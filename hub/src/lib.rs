@@ -40,7 +40,9 @@ pub use context::Context;
 pub use driver::start;
 #[cfg(feature = "json")]
 pub use error::JsonError;
-pub use error::{CallError, Closed, OpenHubError, SpecError, StartError, StartNodeError, StopError};
+pub use error::{
+    CallError, Closed, OpenHubError, ResetError, SpecError, StartError, StartNodeError, SteerError, StopError,
+};
 pub use events::{Events, HubEvent};
 pub use handle::{Hub, HubBuilder, ListScope, NodeHandle, Pending, StartChildren, StopChildren};
 pub use hooks::{HandlerInfo, HookError, HookHandler};

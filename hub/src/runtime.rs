@@ -30,7 +30,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn fill(&self, bytes: &mut [u8]);
 
     /// How busy the process is: processor, tasks ready to run, memory. (Children are counted by the hub.) Asked for once
-    /// a `push_interval` of a load-balanced hub. Default: not at all.
+    /// a `push_interval` of a load-balanced hub, by the driver, which waits meanwhile. Default: not at all, so that children
+    /// alone count; in a simulation anything else would have to be a function of it.
     fn load(&self) -> LoadSample {
         LoadSample::default()
     }

@@ -14,6 +14,7 @@ use hashbrown::HashTable;
 use process_hub_core::id::{ChildId, Member, Pid, Token};
 use process_hub_core::registry::{Lookup, Placement};
 use process_hub_core::spec::{ChildSpec, Role};
+use process_hub_core::steering::Steering;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -28,6 +29,7 @@ pub(crate) struct ReadView {
     cells: Mutex<HashMap<Member, Arc<MemberCell>>>,
     /// Whether the hub has no quorum, so that all of this may be out of date.
     locked: AtomicBool,
+    steering: RwLock<Arc<Steering>>,
 }
 
 struct Row {
@@ -60,6 +62,7 @@ impl ReadView {
             members: RwLock::new(Arc::new([local])),
             cells: Mutex::default(),
             locked: AtomicBool::new(false),
+            steering: RwLock::default(),
         }
     }
 
@@ -68,6 +71,11 @@ impl ReadView {
     /// Whether the hub is locked from here on.
     pub(crate) fn lock(&self, locked: bool) {
         self.locked.store(locked, Ordering::Release);
+    }
+
+    /// What operators have said, as of here.
+    pub(crate) fn steer(&self, steering: Steering) {
+        *self.steering.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(steering);
     }
 
     /// Mirrors what the core's registry answers for `id`.
@@ -198,6 +206,10 @@ impl ReadView {
 
     pub(crate) fn members(&self) -> Arc<[Member]> {
         self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn steering(&self) -> Arc<Steering> {
+        self.steering.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn hash(&self, id: &ChildId) -> u64 {

@@ -389,7 +389,7 @@ impl Chaos {
         }
         for host in &core {
             // What operators did about nodes is undone, too, so that children are where their strategy wants them.
-            for act in [Steer::Undrain, Steer::Uncordon, Steer::Resume] {
+            for act in [Steer::Undrain, Steer::Uncordon, Steer::Weight(1), Steer::Resume] {
                 world.request(*host, Request::Steer { hub: world.hub_id().clone(), act });
             }
         }

@@ -16,6 +16,9 @@ use crate::sim::HostId;
 use crate::sim::random::{Purpose, Random};
 use crate::sim::world::{World, node_name};
 
+/// What operators say that a node has.
+const LABELS: [&str; 2] = ["fast", "near"];
+
 /// The callers of a run.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -125,7 +128,7 @@ impl Client {
         let timeout = Duration::from_micros(random.log_between(50_000, self.plan.timeout));
         let id = self.ids[random.below(self.ids.len())].clone();
         let to = node_name(random.below(world.config.nodes.len()));
-        let act = match random.below(16) {
+        let act = match random.below(18) {
             0..=7 => Steer::Migrate { id, to, timeout },
             8 => Steer::Cordon,
             9 => Steer::Uncordon,
@@ -133,7 +136,9 @@ impl Client {
             11 => Steer::Undrain,
             12 => Steer::Pause,
             13 => Steer::Resume,
-            14 => return Request::Explain { hub, id },
+            14 => Steer::Weight(u32::try_from(random.below(4)).unwrap_or(1)),
+            15 => Steer::Labels(LABELS.iter().take(random.below(3)).collect()),
+            16 => return Request::Explain { hub, id },
             _ => return Request::Plan { hub, change: Change::Leave(to) },
         };
         Request::Steer { hub, act }

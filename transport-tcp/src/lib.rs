@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod kinds;
+mod load;
 mod node;
 mod runtime;
 mod transport;
@@ -29,5 +30,6 @@ mod guide {
         registry = "docs/registry.md",
         running = "docs/running.md",
         starting = "docs/starting.md",
+        steering = "docs/steering.md",
     );
 }

@@ -1,17 +1,21 @@
 //! tokio as the hub's runtime.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use process_hub::Runtime;
-use process_hub_core::Time;
+use process_hub_core::{LoadSample, Time};
 use tokio::runtime::Handle;
+
+use crate::load::LoadMeter;
 
 /// tokio, this machine's clocks and the operating system's randomness. Time counts from where it was made.
 #[derive(Clone, Debug)]
 pub struct Tokio {
     handle: Handle,
     origin: Instant,
+    meter: Arc<LoadMeter>,
 }
 
 impl Tokio {
@@ -21,7 +25,7 @@ impl Tokio {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn current() -> Self {
-        Self { handle: Handle::current(), origin: Instant::now() }
+        Self { handle: Handle::current(), origin: Instant::now(), meter: Arc::new(LoadMeter::new()) }
     }
 }
 
@@ -46,6 +50,10 @@ impl Runtime for Tokio {
     fn wall_clock_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn load(&self) -> LoadSample {
+        self.meter.sample(&self.handle)
     }
 
     fn fill(&self, bytes: &mut [u8]) {

@@ -45,8 +45,7 @@ impl NodeConfig {
         if self.weight > MAX_WEIGHT {
             return Err(ConfigError::new("weight", self.weight, &format!("must be at most {MAX_WEIGHT}")));
         }
-        let fits = |label: &smol_str::SmolStr| (1..=limits::LABEL).contains(&label.len());
-        if self.labels.len() > limits::LABELS || !self.labels.iter().all(fits) {
+        if !self.labels.are_within_limits() {
             let problem = format!("must be at most {} labels of 1 to {} bytes", limits::LABELS, limits::LABEL);
             return Err(ConfigError::new("labels", format!("{:?}", self.labels), &problem));
         }

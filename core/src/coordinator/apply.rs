@@ -87,7 +87,7 @@ impl Hub {
             peer.inb.installed = batch.installed;
         }
         if let Some(pause) = &batch.pause {
-            self.pause_told(pause.clone());
+            self.pause_told(step, pause.clone());
         }
         let Some(peer) = self.peers.get_mut(from) else { return };
         let described = batch.attributes.as_ref().is_some_and(|attributes| peer.describes(attributes.clone()));

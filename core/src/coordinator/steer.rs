@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 use super::Step;
 use crate::config::{Distribution, limits};
 use crate::effect::Effect;
+use crate::hashing::MAX_WEIGHT;
 use crate::hub::Hub;
 use crate::id::{ChildId, NodeId, RequestId};
 use crate::message::{Assignment, Pause, Phase, RowState};
 use crate::moves::{Moving, Stage};
 use crate::registry::{Dot, Key, Record};
 use crate::request::Reply;
+use crate::spec::Labels;
 use crate::steering::{Steer, SteerError, Steered};
 use crate::work::Job;
 
@@ -44,12 +46,14 @@ impl Hub {
                 self.describe(step, |attributes| attributes.draining = false);
                 Ok(())
             }
+            Steer::Weight(weight) => self.set_weight(step, weight),
+            Steer::Labels(labels) => self.set_labels(step, labels),
             Steer::Pause => {
-                self.set_pause(true);
+                self.set_pause(step, true);
                 Ok(())
             }
             Steer::Resume => {
-                self.set_pause(false);
+                self.set_pause(step, false);
                 Ok(())
             }
         };
@@ -67,6 +71,22 @@ impl Hub {
         self.attributes = attributes.clone();
         self.outbox.attributes(attributes);
         self.refresh_view(step);
+    }
+
+    fn set_weight(&mut self, step: &mut Step<'_>, weight: u32) -> Result<(), SteerError> {
+        if weight > MAX_WEIGHT {
+            return Err(SteerError::TooHeavy(weight));
+        }
+        self.describe(step, |attributes| attributes.weight = weight);
+        Ok(())
+    }
+
+    fn set_labels(&mut self, step: &mut Step<'_>, labels: Labels) -> Result<(), SteerError> {
+        if !labels.are_within_limits() {
+            return Err(SteerError::BadLabels);
+        }
+        self.describe(step, |attributes| attributes.labels = labels);
+        Ok(())
     }
 
     fn drain(&mut self, step: &mut Step<'_>) -> Result<(), SteerError> {
@@ -174,6 +194,7 @@ impl Hub {
             // Somebody has not answered: the child goes on as before.
             let released = Assignment { version: moving.wrote.version + 1, held: false, ..moving.wrote.clone() };
             self.tell_assignment(step, &moving.key, moving.dot, released);
+            return Some(Err(SteerError::Unanswered(id)));
         }
         Some(Err(SteerError::Timeout(id)))
     }
@@ -254,23 +275,26 @@ impl Hub {
         self.pause.as_ref().is_some_and(|pause| pause.paused)
     }
 
-    fn set_pause(&mut self, paused: bool) {
+    fn set_pause(&mut self, step: &mut Step<'_>, paused: bool) {
         if self.is_paused() == paused {
             return;
         }
         let version = self.pause.as_ref().map_or(0, |pause| pause.version + 1);
         let pause = Pause { version, by: self.me.node.clone(), paused };
         self.outbox.pause(pause.clone());
-        self.pause_told(pause);
+        self.pause_told(step, pause);
     }
 
     /// Somebody has paused rebalancing, or resumed it.
-    pub(super) fn pause_told(&mut self, pause: Pause) {
+    pub(super) fn pause_told(&mut self, step: &mut Step<'_>, pause: Pause) {
         if pause.version >= 1 << 48 || self.pause.as_ref().is_some_and(|known| *known >= pause) {
             return;
         }
         let was = self.is_paused();
         self.pause = Some(pause);
+        if was != self.is_paused() {
+            step.fx.push(Effect::ViewChanged { hub: Some(self.config.id.clone()) });
+        }
         if was && !self.is_paused() {
             self.work.add_ranges([(0, u64::MAX)], Job::Reconcile);
         }

@@ -99,6 +99,7 @@ impl Driver {
             let shown: Vec<_> = core.registry().shown().collect();
             hub.shared().view.install(members.clone(), &shown);
             hub.shared().view.lock(core.is_locked());
+            hub.shared().view.steer(core.steering());
             hub.shared().phase.send_if_modified(|phase| {
                 let changed = *phase != Some(core.phase());
                 *phase = Some(core.phase());

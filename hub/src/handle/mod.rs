@@ -4,6 +4,7 @@ mod hub;
 mod node;
 mod pending;
 mod start;
+mod steer;
 mod stop;
 
 pub use hub::{Hub, HubBuilder, ListScope};

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use process_hub_core::id::ChildId;
+use process_hub_core::id::{ChildId, NodeId};
 use process_hub_core::request::{OnFailure, Reply, Request, StartOptions, StartOutcome, StartResult};
 use process_hub_core::spec::{ChildSpec, Metadata};
 
@@ -52,6 +52,21 @@ impl StartChildren {
     /// Whether to refuse the whole batch if any id is declared already. Default: yes.
     pub fn check_existing(mut self, check: bool) -> Self {
         self.options.check_existing = check;
+        self
+    }
+
+    /// Under [`Guided`](process_hub_core::config::Distribution::Guided): the nodes of each child, first owner first, as
+    /// many as copies of it are to run. It must name every child of the batch; those that it names beside them are passed
+    /// over. A node need not be there yet: its children wait for it. Default: none, as any other distribution wants it.
+    ///
+    /// A mapping that does not fit refuses the whole batch with `MissingChildMapping`, `InvalidChildMapping`,
+    /// `ChildMappingMismatch` or `ChildReplicationMismatch`, in [`StartError::Refused`].
+    pub fn child_mapping<N>(mut self, mapping: impl IntoIterator<Item = (ChildId, N)>) -> Self
+    where
+        N: IntoIterator<Item = NodeId>,
+    {
+        let nodes = |(id, nodes): (ChildId, N)| (id, nodes.into_iter().collect());
+        self.options.child_mapping = Some(mapping.into_iter().map(nodes).collect());
         self
     }
 

@@ -67,17 +67,32 @@ pub async fn node(network: &Network, name: &str, join: &[&str]) -> NodeHandle {
     process_hub::start(options(name, join), TestRuntime::current(), network.clone()).await.unwrap()
 }
 
+/// What the hub `demo` is told unless a test says otherwise.
+pub fn config() -> HubConfig {
+    HubConfig::new(HubId::new("demo").unwrap())
+}
+
 /// The hub `demo` on a node, with counters.
 pub async fn hub(node: &NodeHandle) -> Hub {
-    node.hub(HubConfig::new(HubId::new("demo").unwrap())).child::<Counter>().start().await.unwrap()
+    hub_with(node, config()).await
+}
+
+/// The same with a configuration of the test's own.
+pub async fn hub_with(node: &NodeHandle, config: HubConfig) -> Hub {
+    node.hub(config).child::<Counter>().start().await.unwrap()
 }
 
 /// Nodes `n1`, `n2` ... that know each other, and their hubs; returns once their views agree.
 pub async fn cluster(network: &Network, size: usize) -> Vec<(NodeHandle, Hub)> {
+    cluster_with(network, size, config()).await
+}
+
+/// The same with a configuration of the test's own.
+pub async fn cluster_with(network: &Network, size: usize, config: HubConfig) -> Vec<(NodeHandle, Hub)> {
     let mut nodes = Vec::new();
     for number in 1..=size {
         let node = node(network, &format!("n{number}"), &["n1"]).await;
-        let hub = hub(&node).await;
+        let hub = hub_with(&node, config.clone()).await;
         nodes.push((node, hub));
     }
     until("all views are complete", || nodes.iter().all(|(_, hub)| hub.nodes(true).len() == size)).await;
