@@ -60,7 +60,8 @@ impl Oracle for ColdOrder {
 pub(super) struct PureOwner {
     /// Children that somebody gave to a node: the assignment decides from then on.
     given: BTreeSet<ChildId>,
-    /// All may be given to nodes: by a load balancer, by their callers, or to spare or empty a node.
+    /// All may be given to nodes: by a load balancer, by their callers, or to spare or empty a node; or else owners are a
+    /// matter of the members' weights, too, since an operator has changed one.
     all_given: bool,
     owners: BTreeMap<(Vec<NodeId>, ChildId), Vec<NodeId>>,
 }
@@ -70,7 +71,9 @@ impl PureOwner {
         match seen {
             Seen::Input { input: Input::Request { request, .. }, .. } => match request {
                 Request::Steer { act: Steer::Migrate { id, .. }, .. } => drop(self.given.insert(id.clone())),
-                Request::Steer { act: Steer::Cordon | Steer::Drain { .. }, .. } => self.all_given = true,
+                Request::Steer { act: Steer::Cordon | Steer::Drain { .. } | Steer::Weight(_), .. } => {
+                    self.all_given = true
+                }
                 Request::Start { options, .. } => self.all_given |= options.child_mapping.is_some(),
                 _ => {}
             },
