@@ -351,7 +351,8 @@ impl Chaos {
         world.child_faults = ChildFaults::default();
         world.net_faults =
             NetFaults { jitter: world.net_faults.jitter, codec: world.net_faults.codec, ..NetFaults::default() };
-        world.late.iter_mut().for_each(|frame| *frame = None);
+        let astray: Vec<_> = world.late.iter_mut().filter_map(Option::take).collect();
+        astray.iter().for_each(|(_, _, letter)| world.lose(letter.number, "it went astray"));
         let hosts = world.hosts.len();
         // Who has forgotten what a quorum knew is let in again only where all are there.
         let whole = random.coin() || world.config.bounds.lease > 0;

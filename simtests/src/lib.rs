@@ -5,6 +5,7 @@
 
 mod chaos;
 mod client;
+mod history;
 mod oracles;
 mod plan;
 mod run;
@@ -17,7 +18,8 @@ mod table;
 
 pub use oracles::seen::Violation;
 pub use plan::Options;
-pub use run::{Report, repeat, run};
+pub use process_hub_viewer::History;
+pub use run::{Report, repeat, run, run_with_history};
 pub use sim::HostId;
 pub use story::story;
 pub use sweep::{Summary, sweep};

@@ -1,10 +1,12 @@
 //! `process-hub-sim`: runs one seed, or sweeps many.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use process_hub_simtests::{Options, Report, Summary, repeat, run, story, sweep};
+use process_hub_simtests::{History, Options, Report, Summary, repeat, run, run_with_history, story, sweep};
+use process_hub_viewer::About;
 
 /// Simulates clusters of ProcessHub nodes under faults, and checks what must hold.
 ///
@@ -29,14 +31,24 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Prints every step: time, node, input, effects.
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["html", "history"])]
         trace: bool,
+        #[command(flatten)]
+        view: View,
+    },
+    /// Writes the page of a history that was kept as JSON.
+    View {
+        /// The history, as `run --history` writes it.
+        history: PathBuf,
+        /// The page to write.
+        #[arg(long, value_name = "FILE")]
+        html: PathBuf,
     },
     /// Writes the table of what each partition strategy does under each shape of a partition, as Markdown.
     PartitionTable {
         /// Compares it with this file instead of printing it.
         #[arg(long, value_name = "FILE")]
-        check: Option<std::path::PathBuf>,
+        check: Option<PathBuf>,
     },
     /// Runs a range of seeds and adds up what happened.
     Sweep {
@@ -70,6 +82,27 @@ struct Fixed {
     with: Vec<String>,
 }
 
+/// Where the history of a run goes.
+#[derive(Clone, Debug, Args)]
+struct View {
+    /// Writes a page that shows the run: open it in a browser.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Writes what the page shows as JSON.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// How many steps the page and the JSON hold; of more, the last ones.
+    #[arg(long, value_name = "N", default_value_t = About::MOST_STEPS, value_parser = steps)]
+    history_steps: usize,
+}
+
+fn steps(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(steps) if steps > 0 => Ok(steps),
+        _ => Err(format!("`{text}` is no number of steps: write a whole number from 1")),
+    }
+}
+
 impl Fixed {
     fn options(&self, seed: u64) -> Result<Options, String> {
         let options = Options {
@@ -97,22 +130,29 @@ fn main() -> ExitCode {
     let fixed = match &command {
         Command::Run { fixed, .. } | Command::Sweep { fixed, .. } => fixed,
         Command::PartitionTable { check } => return table(check.as_deref()),
+        Command::View { history, html } => return view(history, html),
     };
     let options = match fixed.options(0) {
         Ok(options) => options,
         Err(problem) => Cli::command().error(clap::error::ErrorKind::InvalidValue, problem).exit(),
     };
     let violations = match command {
-        Command::Run { seed, json, trace, .. } => one(&Options { seed, ..options }, json, trace),
+        Command::Run { seed, json, trace, view, .. } => match one(&Options { seed, ..options }, json, trace, &view) {
+            Ok(violations) => violations,
+            Err(problem) => {
+                eprintln!("error: {problem}");
+                return ExitCode::from(2);
+            }
+        },
         Command::Sweep { seeds, jobs, json, .. } => many(seeds, &options, jobs, json),
-        Command::PartitionTable { .. } => 0,
+        Command::PartitionTable { .. } | Command::View { .. } => 0,
     };
     println!("violations: {violations}");
     ExitCode::from(u8::from(violations > 0))
 }
 
 /// Prints the table, or says whether a file has it.
-fn table(check: Option<&std::path::Path>) -> ExitCode {
+fn table(check: Option<&Path>) -> ExitCode {
     let table = process_hub_simtests::partition_table();
     let Some(path) = check else {
         print!("{table}");
@@ -131,8 +171,45 @@ fn table(check: Option<&std::path::Path>) -> ExitCode {
     }
 }
 
-fn one(options: &Options, json: bool, trace: bool) -> u64 {
-    let report = run(options, trace);
+/// Writes the page of a history.
+fn view(history: &Path, html: &Path) -> ExitCode {
+    let written = std::fs::read_to_string(history)
+        .map_err(|error| format!("{} cannot be read: {error}", history.display()))
+        .and_then(|text| History::read(&text).map_err(|error| format!("{}: {error}", history.display())))
+        .and_then(|history| history.page().map_err(|error| error.to_string()))
+        .and_then(|page| write(html, &page));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+}
+
+/// Writes the history of a run, if anybody wants it.
+fn keep(history: &History, view: &View) -> Result<(), String> {
+    if let Some(path) = &view.html {
+        write(path, &history.page().map_err(|error| error.to_string())?)?;
+    }
+    match &view.history {
+        Some(path) => write(path, &history.json().map_err(|error| error.to_string())?),
+        None => Ok(()),
+    }
+}
+
+fn one(options: &Options, json: bool, trace: bool, view: &View) -> Result<u64, String> {
+    let report = if view.html.is_some() || view.history.is_some() {
+        let (report, history) = run_with_history(options, view.history_steps);
+        keep(&history, view)?;
+        report
+    } else {
+        run(options, trace)
+    };
     if json {
         print_json(&report);
     } else {
@@ -143,7 +220,7 @@ fn one(options: &Options, json: bool, trace: bool) -> u64 {
             println!("repeat: {}", repeat(options));
         }
     }
-    report.violations.len() as u64
+    Ok(report.violations.len() as u64)
 }
 
 fn print_json(value: &impl serde::Serialize) {

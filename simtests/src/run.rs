@@ -5,9 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use process_hub_core::Hub;
 use process_hub_core::request::Request;
+use process_hub_viewer::{About, History};
 
 use crate::chaos::Chaos;
 use crate::client::Client;
+use crate::history::Tap;
 use crate::oracles::Watch;
 use crate::oracles::seen::{Census, Seen, Violation};
 use crate::oracles::truth::Bounds;
@@ -20,7 +22,7 @@ use crate::story::Story;
 const PROBE: u64 = 100_000;
 
 /// What came of one seed.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
     /// The seed.
     pub seed: u64,
@@ -66,13 +68,19 @@ struct Run {
 pub fn run(options: &Options, print: bool) -> Report {
     let mut run = Run::new(options);
     run.world.trace.print = print;
-    let outcome = catch_unwind(AssertUnwindSafe(|| run.all()));
-    if let Err(panic) = outcome {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        run.world.watch.fail("S27", run.world.now, format!("panic: {}", text.unwrap_or_default()));
-    }
+    run.run_to_end();
     run.report(options)
+}
+
+/// Runs a seed and keeps its history, the last `most_steps` of it. The run is the same as without.
+#[must_use]
+pub fn run_with_history(options: &Options, most_steps: usize) -> (Report, History) {
+    let mut run = Run::new(options);
+    run.world.history = Some(Box::new(Tap::new(run.about(options, most_steps))));
+    run.run_to_end();
+    let (now, tap) = (run.world.now, run.world.history.take());
+    let history = tap.map(|tap| tap.finish(now, &run.world.watch.violations)).unwrap_or_default();
+    (run.report(options), history)
 }
 
 /// Runs a seed once more for a story.
@@ -116,6 +124,28 @@ impl Run {
         world.want_moments = plan.aim > 0;
         let (chaos, client) = (Chaos::new(&plan), Client::new(&plan));
         Self { plan, world, chaos, client, probed: 0, converged_after: None }
+    }
+
+    /// A panic of a node is a finding like others.
+    fn run_to_end(&mut self) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.all())) {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            self.world.watch.fail("S27", self.world.now, format!("panic: {}", text.unwrap_or_default()));
+        }
+    }
+
+    /// What its history is of.
+    fn about(&self, options: &Options, most_steps: usize) -> About {
+        About {
+            title: format!("seed {}", options.seed),
+            key: options.seed.to_string(),
+            repeat: repeat(options),
+            about: self.plan.describe(),
+            late_after: self.bounds().delay,
+            lanes: self.world.hosts.iter().map(|host| (host.config.name.as_str().to_owned(), false)).collect(),
+            most_steps,
+        }
     }
 
     fn failed(&self) -> bool {

@@ -7,7 +7,7 @@ use process_hub_core::{Effect, Input, Lane, LinkEvent, LoadSample, Message};
 
 use super::event::HostId;
 use super::host::Arrival;
-use super::net::Frame;
+use super::net::{Frame, Letter};
 use super::random::{Purpose, Random};
 use super::world::{Moment, World};
 
@@ -78,13 +78,13 @@ impl World {
 
     fn send(&mut self, host: HostId, to: &Member, lane: Lane, message: Message) {
         let Some(peer) = self.host_named(&to.node) else { return };
-        let Some(link) = self.net.slot(host, peer) else { return };
-        let Some(dir) = self.net.links.get(&link).and_then(|link| {
+        let number = self.history.as_mut().map_or(0, |history| history.sent(self.now, host, peer, &message));
+        let way = self.net.slot(host, peer).and_then(|number| {
+            let link = self.net.links.get(&number)?;
             let dir = usize::from(link.ends[0].host != host);
-            (link.ends[1 - dir].member == *to).then_some(dir)
-        }) else {
-            return;
-        };
+            (link.ends[1 - dir].member == *to).then_some((number, dir))
+        });
+        let Some((link, dir)) = way else { return self.lose(number, "there was no link") };
         self.sent[host] += 1;
         if let Message::Hub { body: HubMessage::Batch { batch, .. }, .. } = &message
             && !(batch.starts.is_empty() && batch.stops.is_empty() && batch.rows.is_empty() && batch.gone.is_empty())
@@ -92,7 +92,22 @@ impl World {
             self.batches += 1;
         }
         let Some(message) = self.code(message) else { return };
-        self.enqueue(link, dir, lane, Frame::Message(message));
+        self.enqueue(link, dir, lane, Frame::Message(Letter { number, message }));
+    }
+
+    /// A message will not arrive.
+    pub(crate) fn lose(&mut self, number: u64, why: &str) {
+        if let Some(history) = &mut self.history {
+            history.lost(self.now, number, why);
+        }
+    }
+
+    /// A node is handed a message that was sent to it.
+    fn hand_over(&mut self, host: HostId, from: Member, letter: Letter) {
+        if let Some(history) = &mut self.history {
+            history.arriving(letter.number);
+        }
+        self.step(host, Input::Message { from, message: letter.message });
     }
 
     /// A share of the runs sends every message through its bytes.
@@ -118,15 +133,17 @@ impl World {
     /// Hands an arrival to the node of a host, if it still means anything.
     pub(crate) fn take(&mut self, host: HostId, arrival: Arrival) {
         match arrival {
-            Arrival::Frame { link, dir, message, .. } => {
-                let Some(from) = self.peer_of(host, link, dir) else { return };
-                self.step(host, Input::Message { from, message });
+            Arrival::Frame { link, dir, letter } => {
+                let Some(from) = self.peer_of(host, link, dir) else {
+                    return self.lose(letter.number, "its link was replaced");
+                };
+                self.hand_over(host, from, letter);
             }
             Arrival::Accept { link, dial } => self.accept(host, link, dial),
             Arrival::Syn { dial } => self.answer(host, dial),
             Arrival::Fin { link, dir } => self.end_of_link(host, link, dir),
             Arrival::DialFailed { dial, reason } => self.dial_failed(host, dial, reason),
-            Arrival::Late { from, message } => {
+            Arrival::Late { from, letter } => {
                 // It comes on whatever link there is to the relay by now.
                 let Some(link) = self.net.slot(host, from) else { return };
                 let Some(member) = self.net.links.get(&link).map(|link| {
@@ -136,7 +153,7 @@ impl World {
                     return;
                 };
                 self.count("relayed_frame_astray");
-                self.step(host, Input::Message { from: member, message });
+                self.hand_over(host, member, letter);
             }
             Arrival::Child { hub, sequence, event } => self.step(host, Input::Child { hub, sequence, event }),
             Arrival::Load { hub, sample } => self.step(host, Input::Load { hub, sample }),

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use process_hub_core::config::NodeConfig;
 use process_hub_core::id::{Boot, HubId, Member, RequestId};
 use process_hub_core::request::Request;
-use process_hub_core::{CallKey, ChildEvent, DialFailure, LoadSample, Message, Node, Time};
+use process_hub_core::{CallKey, ChildEvent, DialFailure, LoadSample, Node, Time};
 
 use super::event::HostId;
+use super::net::Letter;
 
 /// A host's clock: it starts anywhere and runs a little fast or slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(crate) enum Arrival {
     Frame {
         link: u32,
         dir: usize,
-        message: Message,
+        letter: Letter,
     },
     /// The dialler learns that its link is open.
     Accept {
@@ -62,7 +63,7 @@ pub(crate) enum Arrival {
     },
     Late {
         from: HostId,
-        message: Message,
+        letter: Letter,
     },
     Child {
         hub: HubId,

@@ -5,7 +5,7 @@ use process_hub_core::{DialFailure, Input, Lane, LinkEvent, Message};
 
 use super::event::{Event, HostId};
 use super::host::Arrival;
-use super::net::{Dial, End, Frame, lane_index};
+use super::net::{Dial, End, Frame, Letter, Link, lane_index};
 use super::world::{World, address, alias, node_name};
 
 /// How long a refused opening waits before it is tried again beneath the driver, in microseconds.
@@ -25,9 +25,10 @@ impl World {
         let Some(this) = self.net.links.get_mut(&link) else { return };
         let direction = &mut this.dirs[dir];
         if direction.fin {
-            return;
+            return self.lose_frames([frame], "its link was closed");
         }
         if direction.congested && lane == Lane::Bulk {
+            self.lose_frames([frame], "the queue of its link was full");
             return self.count("frame_dropped_by_congestion");
         }
         let index = lane_index(lane);
@@ -65,19 +66,37 @@ impl World {
         let Some(frame) = this.dirs[dir].lanes[index].pop_front() else { return };
         match frame {
             Frame::Accept(dial) => self.arrive(to, Arrival::Accept { link, dial }),
-            Frame::Message(message) => {
-                if let Message::Relayed { .. } = &message
-                    && self.goes_astray(from, to, &message)
+            Frame::Message(letter) => {
+                if let Message::Relayed { .. } = &letter.message
+                    && self.goes_astray(from, to, &letter)
                 {
                     return;
                 }
-                self.arrive(to, Arrival::Frame { link, dir, message });
+                self.arrive(to, Arrival::Frame { link, dir, letter });
             }
         }
     }
 
+    /// Frames that will not arrive: told to whoever keeps the history.
+    fn lose_frames(&mut self, frames: impl IntoIterator<Item = Frame>, why: &str) {
+        if self.history.is_none() {
+            return;
+        }
+        for frame in frames {
+            if let Frame::Message(letter) = frame {
+                self.lose(letter.number, why);
+            }
+        }
+    }
+
+    /// What is still on its way on a link that is no more.
+    fn lose_link(&mut self, link: Link) {
+        let frames = link.dirs.into_iter().flat_map(|direction| direction.lanes).flatten();
+        self.lose_frames(frames, "its link broke");
+    }
+
     /// Relayed frames may come twice, or late; true if this one will not come now.
-    fn goes_astray(&mut self, from: HostId, to: HostId, message: &Message) -> bool {
+    fn goes_astray(&mut self, from: HostId, to: HostId, letter: &Letter) -> bool {
         self.count("relayed_frame");
         let (twice, late) = (self.net_faults.relayed_twice, self.net_faults.relayed_late);
         let late = self.random.chance(late);
@@ -87,14 +106,14 @@ impl World {
         self.count(if late { "relayed_frame_late" } else { "relayed_frame_twice" });
         let wait = self.random.log_between(1_000, 20_000_000);
         let index = self.late.len();
-        self.late.push(Some((to, from, message.clone())));
+        self.late.push(Some((to, from, letter.clone())));
         self.queue.push(self.now + wait, Event::Late { index });
         late
     }
 
     pub(crate) fn late_due(&mut self, index: usize) {
-        let Some((to, from, message)) = self.late[index].take() else { return };
-        self.arrive(to, Arrival::Late { from, message });
+        let Some((to, from, letter)) = self.late[index].take() else { return };
+        self.arrive(to, Arrival::Late { from, letter });
     }
 
     pub(crate) fn dial(&mut self, host: HostId, life: u32, addr: &str) {
@@ -264,28 +283,28 @@ impl World {
         let dir = usize::from(this.ends[0].host != host);
         this.ends[dir].open = false;
         let (from, to) = (host, this.ends[1 - dir].host);
-        this.dirs[1 - dir].lanes = Default::default();
+        let mut lost: Vec<Frame> = std::mem::take(&mut this.dirs[1 - dir].lanes).into_iter().flatten().collect();
         if this.dirs[dir].fin {
             self.net.links.remove(&link);
-            return;
+            return self.lose_frames(lost, "its link was closed");
         }
-        let mut lost = 0;
+        let unread = lost.len();
         if lossy {
             for lane in &mut this.dirs[dir].lanes {
                 let kept = self.random.below(lane.len() + 1);
-                lost += lane.len() - kept;
-                lane.truncate(kept);
+                lost.extend(lane.split_off(kept));
             }
         }
         this.dirs[dir].fin = true;
         let last = this.dirs[dir].last[0].max(this.dirs[dir].last[1]);
-        if lost > 0 {
+        if lost.len() > unread {
             self.count("tail_lost");
         }
         if !silent {
             let at = (self.now + self.way(from, to)).max(last);
             self.queue.push(at, Event::Fin { link, dir });
         }
+        self.lose_frames(lost, "its link was closed");
     }
 
     pub(crate) fn fin_due(&mut self, link: u32, dir: usize) {
@@ -302,8 +321,8 @@ impl World {
         }
         if self.is_up(to) {
             self.arrive(to, Arrival::Fin { link, dir });
-        } else {
-            self.net.links.remove(&link);
+        } else if let Some(gone) = self.net.links.remove(&link) {
+            self.lose_link(gone);
         }
     }
 
@@ -314,6 +333,7 @@ impl World {
         if self.net.slot(host, peer) == Some(link) {
             self.net.set_slot(host, peer, None);
             let member = this.ends[dir].member.clone();
+            self.lose_link(this);
             self.step(host, Input::Link(LinkEvent::Down { member }));
         }
     }
@@ -343,7 +363,9 @@ impl World {
             self.net.set_slot(host, peer, None);
         }
         // What had arrived by then was handed over; all that was still on its way is lost.
-        self.net.links.remove(&link);
+        if let Some(gone) = self.net.links.remove(&link) {
+            self.lose_link(gone);
+        }
         for (host, member) in members {
             self.arrive(host, Arrival::Hungup { member });
         }

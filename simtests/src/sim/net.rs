@@ -12,7 +12,15 @@ use super::event::HostId;
 pub(crate) enum Frame {
     /// The responder's last word of the opening; always the first frame to the dialler.
     Accept(u32),
-    Message(Message),
+    Message(Letter),
+}
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    /// Its number in the history of the run, where one is kept.
+    pub(crate) number: u64,
+    pub(crate) message: Message,
 }
 
 /// One end of a link.

@@ -11,9 +11,10 @@ use process_hub_core::{Effects, Input, Message, Node};
 use super::child::ChildFaults;
 use super::event::{Event, HostId, Queue};
 use super::host::{Arrival, Clock, Host, Life};
-use super::net::Net;
+use super::net::{Letter, Net};
 use super::random::{Purpose, Random};
 use super::trace::Trace;
+use crate::history::Tap;
 use crate::oracles::seen::{Seen, StepSize};
 use crate::oracles::{Watch, truth::Bounds};
 
@@ -68,8 +69,10 @@ pub(crate) struct World {
     pub(crate) lives: Random,
     pub(crate) watch: Watch,
     pub(crate) trace: Trace,
+    /// Keeps what a viewer shows, if anybody wants to see it.
+    pub(crate) history: Option<Box<Tap>>,
     /// Relayed frames on their way by themselves: to whom, from whom, what.
-    pub(crate) late: Vec<Option<(HostId, HostId, Message)>>,
+    pub(crate) late: Vec<Option<(HostId, HostId, Letter)>>,
     pub(crate) replies: BTreeMap<(HostId, RequestId), Reply>,
     pub(crate) keep_replies: bool,
     pub(crate) hooks: Vec<(u64, HostId, HookEvent)>,
@@ -121,6 +124,7 @@ impl World {
             lives: Random::new(seed, Purpose::Nodes),
             watch,
             trace: Trace::new(seed),
+            history: None,
             late: Vec::new(),
             replies: BTreeMap::new(),
             keep_replies: false,
@@ -162,6 +166,9 @@ impl World {
     }
 
     pub(crate) fn tell(&mut self, seen: &Seen<'_>) {
+        if let Some(history) = &mut self.history {
+            history.see(self.now, seen);
+        }
         self.watch.see(self.now, seen);
     }
 
@@ -212,7 +219,7 @@ impl World {
         let this = &mut self.hosts[host];
         this.life = None;
         this.powered = !silent;
-        this.inbox.clear();
+        let unread = std::mem::take(&mut this.inbox);
         this.tick_at = None;
         this.busy_until = 0;
         for (peer, link) in self.net.open_links(host) {
@@ -220,6 +227,11 @@ impl World {
             self.net.set_slot(host, peer, None);
         }
         self.abandon_dials(host);
+        for arrival in unread {
+            if let Arrival::Frame { letter, .. } | Arrival::Late { letter, .. } = arrival {
+                self.lose(letter.number, "its receiver is no more");
+            }
+        }
     }
 
     /// Has a host handle nothing until `until`; what comes in waits.
@@ -369,6 +381,9 @@ impl World {
         self.watch.see(self.now, &Seen::Input { host, input: &input });
         let size = input_size(&input);
         self.trace.input(self.now, host, &input);
+        if let Some(history) = &mut self.history {
+            history.begin(self.now, host, &input);
+        }
         let mut effects = std::mem::take(&mut self.effects);
         life.node.handle(time, input, &mut effects);
         let count = effects.len();
@@ -377,9 +392,15 @@ impl World {
         for effect in effects.drain() {
             self.trace.effect(host, &effect);
             self.watch.see(self.now, &Seen::Effect { host, effect: &effect });
+            if let Some(history) = &mut self.history {
+                history.effect(&effect);
+            }
             self.carry(host, number, effect, &mut changed);
         }
         self.effects = effects;
+        if let Some(history) = &mut self.history {
+            history.end(self.hosts[host].life.as_ref().map(|life| &life.node));
+        }
         if self.hosts[host].life.as_ref().is_none_or(|life| life.number != number) {
             return;
         }
