@@ -8,13 +8,28 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::support::process::{PROGRAM, run};
 use crate::support::until;
 
-#[test]
-fn every_check_of_the_demonstration_holds() {
-    let output = run(&["demo"]);
+/// Runs the demonstration; every check of it must hold.
+fn holds(args: &[&str]) {
+    let output = run(&[&["demo"], args].concat());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("checks held"), "{text}");
     assert!(!text.contains("FAILED"), "{text}");
+}
+
+#[test]
+fn every_check_of_the_demonstration_holds() {
+    holds(&[]);
+}
+
+#[test]
+fn the_story_of_copies_that_stand_by_holds() {
+    holds(&["--scenario", "replication"]);
+}
+
+#[test]
+fn the_story_of_a_partition_under_a_quorum_holds() {
+    holds(&["--scenario", "partition"]);
 }
 
 #[test]

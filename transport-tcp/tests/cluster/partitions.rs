@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::support::cluster::{CHILDREN, add, agreed, call, meet, sees, start_counters, with_state};
+use crate::support::network::Network;
 use crate::support::process::Node;
-use crate::support::proxy::Network;
 use crate::support::{until, when};
 
 /// Three nodes, each behind a door of its own.
 fn three(network: &Network) -> [Node; 3] {
     let names = ["alpha", "bravo", "cedar"];
-    let doors = names.map(|name| network.door(name));
+    let doors = names.map(|name| network.door(name).unwrap());
     let addrs: Vec<String> = doors.iter().map(|door| door.addr.clone()).collect();
     let mut doors = doors.into_iter();
     let nodes = names.map(|name| {

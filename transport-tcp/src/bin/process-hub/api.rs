@@ -65,7 +65,7 @@ pub(crate) struct SpecRow {
 }
 
 /// One running copy.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlacementRow {
     pub(crate) node: String,
     pub(crate) pid: String,

@@ -102,9 +102,23 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Which story to tell
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Scenario::Cluster)]
+    pub(crate) scenario: Scenario,
     /// Print what the nodes log, too
     #[arg(long)]
     pub(crate) verbose: bool,
+}
+
+/// A story of the demonstration.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Three nodes and 300 children: a node joins, another one is killed
+    Cluster,
+    /// Two copies of each child, one of them active: the active ones' node is killed, the others take over
+    Replication,
+    /// Five nodes under a quorum, cut three from two: the two stop to serve, the three go on, and all heals
+    Partition,
 }
 
 /// What every client command takes.

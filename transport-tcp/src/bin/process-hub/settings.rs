@@ -50,6 +50,9 @@ pub(crate) struct Strategies {
     /// [default: divergence]
     #[arg(long, value_name = "STRATEGY")]
     partition: Option<Partition>,
+    /// Any other option of a hub, as it stands under [hub] in a file, such as lease=2s; can be given several times
+    #[arg(long, value_name = "OPTION=VALUE")]
+    set: Vec<String>,
     /// A file (TOML) with options of hubs and membership; what stands on the command line goes before it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -136,6 +139,12 @@ impl Strategies {
         config.migration = self.migration.clone().unwrap_or_else(|| config.migration.clone());
         config.synchronization = self.sync.clone().unwrap_or_else(|| config.synchronization.clone());
         config.partition = self.partition.clone().unwrap_or_else(|| config.partition.clone());
+        for pair in &self.set {
+            let wrong = |problem: &dyn std::fmt::Display| Problem::Arguments(format!("--set {pair}: {problem}"));
+            let (option, value) =
+                pair.split_once('=').ok_or_else(|| wrong(&"not an option and its value: write --set lease=2s"))?;
+            config.set(option, value).map_err(|error| wrong(&error))?;
+        }
         if self.handover {
             config.migration = config.migration.clone().with_handover();
             if !config.migration.hands_over() {
@@ -241,14 +250,18 @@ mod tests {
             ]
         );
         assert_eq!(settings.membership.suspicion, Duration::from_millis(1_500));
-        let settings = given("--sync pubsub:sync_interval=1s", text, &[]).unwrap();
+        let settings = given("--sync pubsub:sync_interval=1s --set max_restarts=2", text, &[]).unwrap();
         assert_eq!(settings.hubs[0].synchronization.to_string(), "pubsub:sync_interval=1s");
+        assert_eq!((settings.hubs[0].max_restarts, settings.hubs[0].stop_timeout), (2, seven));
     }
 
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
         for (line, text, expected) in [
             ("--migration autonomous --handover", "", "--handover: migration `autonomous` has none: use cold or hot"),
+            ("--set lease", "", "--set lease: not an option and its value"),
+            ("--set colour=red", "", "--set colour=red: "),
+            ("--set lease=soon", "", "write it as 10s"),
             ("", "[hub]\ncolour = \"red\"\n", "[hub] colour: "),
             ("", "[hub]\nstop_timeout = 5\n", "[hub] stop_timeout: "),
             ("", "[hub]\nstop_timeout = 5.5\n", "is of no use here"),

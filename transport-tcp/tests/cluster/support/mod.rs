@@ -2,8 +2,10 @@
 
 pub(crate) mod cluster;
 pub(crate) mod http;
+/// The network of the demonstration: a door in front of each node, at which links can be cut.
+#[path = "../../../src/bin/process-hub/demo/network.rs"]
+pub(crate) mod network;
 pub(crate) mod process;
-pub(crate) mod proxy;
 
 use std::fmt::Debug;
 use std::thread;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::network::Network;
 use crate::client::http::Client;
 use crate::failure::{Failure, Outcome};
 
@@ -23,6 +24,8 @@ type Log = Arc<Mutex<VecDeque<String>>>;
 /// All processes that run. When it goes, they are killed.
 pub(crate) struct Crew {
     running: Running,
+    /// What every node is told beyond its name and addresses.
+    told: Vec<String>,
     logs: BTreeMap<String, Log>,
     verbose: bool,
     broken_off: Arc<AtomicBool>,
@@ -34,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) os_pid: u32,
     pub(crate) listen: String,
+    /// Where the other nodes reach it.
+    pub(crate) reached_at: String,
     pub(crate) admin: String,
     pub(crate) client: Client,
 }
@@ -51,17 +56,38 @@ impl Crew {
             kill_all(&theirs);
             std::process::exit(130);
         });
-        Ok(Crew { running, logs: BTreeMap::new(), verbose, broken_off })
+        Ok(Crew { running, told: Vec::new(), logs: BTreeMap::new(), verbose, broken_off })
+    }
+
+    /// From here on every node that starts is told this, too.
+    pub(crate) fn tell_all(&mut self, flags: &[&str]) {
+        self.told = flags.iter().map(ToString::to_string).collect();
     }
 
     /// Starts this very program as the node `name`, and waits until it says that it is ready.
-    pub(crate) fn start(&mut self, name: &str, join: &[&Node]) -> Outcome<Node> {
+    pub(crate) fn start(&mut self, name: &str, join: &[String]) -> Outcome<Node> {
+        self.launch(name, join, None)
+    }
+
+    /// The same behind a door of a network.
+    pub(crate) fn start_behind(&mut self, network: &Network, name: &str, join: &[String]) -> Outcome<Node> {
+        let door = network.door(name).map_err(Failure::failed)?;
+        let node = self.launch(name, join, Some(&door.addr))?;
+        network.open(door, &node.listen);
+        Ok(node)
+    }
+
+    fn launch(&mut self, name: &str, join: &[String], advertise: Option<&str>) -> Outcome<Node> {
         let program = std::env::current_exe().map_err(Failure::failed)?;
         let mut command = Command::new(program);
         command.args(["node", "--name", name, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--hub", "demo"]);
         command.args(["--cluster", "process-hub-demo", "--leave-timeout", "5", "--until-stdin-closes"]);
-        for other in join {
-            command.args(["--join", &other.listen]);
+        command.args(&self.told);
+        for addr in join {
+            command.args(["--join", addr]);
+        }
+        if let Some(addr) = advertise {
+            command.args(["--advertise", addr]);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| Failure::failed(format!("cannot start a process: {error}")))?;
@@ -76,7 +102,8 @@ impl Crew {
         let ready = stdout.and_then(ready_line).ok_or_else(|| Failure::failed(format!("{name} did not start")))?;
         let [listen, admin] = ["listen", "admin"].map(|key| field(&ready, key));
         let client = Client::new(&admin, None)?;
-        Ok(Node { name: name.to_owned(), os_pid, listen, admin, client })
+        let reached_at = advertise.unwrap_or(&listen).to_owned();
+        Ok(Node { name: name.to_owned(), os_pid, listen, reached_at, admin, client })
     }
 
     /// Does not return once the process is being ended by a signal: what fails then is no news.
