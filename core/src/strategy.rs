@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 use crate::config::{Model, Signal};
 use crate::id::{Member, NodeId};
@@ -80,6 +81,31 @@ pub trait Tolerate: Send + Sync {
     fn holds(&self, members: &[Member], lost: &[Member]) -> bool;
 }
 
+/// How changes reach the other members.
+///
+/// A change is a batch of what has happened on one node: it is told by that node to some members, and by each of them to
+/// some that have not been told. Whoever is left out hears of it from its origin after a while, and once an interval every
+/// member compares what it knows with every other: so whatever such a strategy answers can make changes slow, and loses none.
+pub trait Synchronize: Send + Sync {
+    /// Its name: with its version, what it is known by.
+    fn name(&self) -> &str;
+
+    /// Its version. Default 1.
+    fn version(&self) -> u32 {
+        1
+    }
+
+    /// How often every member compares what it knows with the others. Always the same, and more than nothing. Default 15 s.
+    fn sync_interval(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+
+    /// Whom `teller`, which is this node, tells of a change: some of `open`, which are the members that it does not know to
+    /// have been told, sorted by name. `change` is another number for each change of a node. A node that is not in `open`
+    /// is passed over, and one that is named twice is told once.
+    fn recipients(&self, teller: &Candidate, change: u64, open: &[Candidate]) -> Vec<NodeId>;
+}
+
 macro_rules! known_by_name {
     ($strategy:ident) => {
         impl fmt::Debug for dyn $strategy {
@@ -107,3 +133,4 @@ macro_rules! known_by_name {
 known_by_name!(Distribute);
 known_by_name!(Replicate);
 known_by_name!(Tolerate);
+known_by_name!(Synchronize);

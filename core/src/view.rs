@@ -338,7 +338,8 @@ impl View {
     }
 }
 
-fn candidate((node, seat): (&NodeId, &Seat)) -> Candidate {
+/// A member as strategies of one's own are told of it.
+pub(crate) fn candidate((node, seat): (&NodeId, &Seat)) -> Candidate {
     let Attributes { weight, labels, .. } = &seat.attributes;
     Candidate { node: node.clone(), weight: *weight, labels: labels.clone() }
 }

@@ -2,14 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use process_hub_core::config::{Distribution, HubConfig, Model, Partition, Redundancy, Signal};
+use process_hub_core::config::{Distribution, HubConfig, Model, Partition, Redundancy, Signal, Synchronization};
 use process_hub_core::id::{Member, NodeId};
 use process_hub_core::spec::ChildSpec;
-use process_hub_core::strategy::{Candidate, Distribute, Replicate, Tolerate};
+use process_hub_core::strategy::{Candidate, Distribute, Replicate, Synchronize, Tolerate};
 
 /// The same configuration, of which a strategy that panics is as one that knows no answer: its child belongs to nobody,
-/// or has one copy, or nothing is served.
+/// or has one copy, or nothing is served, or nobody is told.
 pub(crate) fn contained(mut config: HubConfig) -> HubConfig {
     if let Distribution::Custom(strategy) = config.distribution {
         config.distribution = Distribution::Custom(Arc::new(Contained(strategy)));
@@ -20,8 +21,14 @@ pub(crate) fn contained(mut config: HubConfig) -> HubConfig {
     if let Partition::Custom(strategy) = config.partition {
         config.partition = Partition::Custom(Arc::new(Contained(strategy)));
     }
+    if let Synchronization::Custom(strategy) = config.synchronization {
+        config.synchronization = Synchronization::Custom(Arc::new(Contained(strategy)));
+    }
     config
 }
+
+/// What members compare after where a strategy cannot say.
+const USUAL_INTERVAL: Duration = Duration::from_secs(15);
 
 struct Contained<S: ?Sized>(Arc<S>);
 
@@ -85,10 +92,29 @@ impl Tolerate for Contained<dyn Tolerate> {
     }
 }
 
+impl Synchronize for Contained<dyn Synchronize> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
+    fn sync_interval(&self) -> Duration {
+        self.ask("sync_interval", USUAL_INTERVAL, Synchronize::sync_interval)
+    }
+
+    fn recipients(&self, teller: &Candidate, change: u64, open: &[Candidate]) -> Vec<NodeId> {
+        self.ask("recipients", Vec::new(), |strategy| strategy.recipients(teller, change, open))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use process_hub_core::id::{ChildId, HubId, Kind};
+    use process_hub_core::spec::Labels;
 
     struct Broken;
 
@@ -112,11 +138,26 @@ mod tests {
         }
     }
 
+    impl Synchronize for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+
+        fn sync_interval(&self) -> Duration {
+            panic!("no idea")
+        }
+
+        fn recipients(&self, _: &Candidate, _: u64, _: &[Candidate]) -> Vec<NodeId> {
+            panic!("no idea")
+        }
+    }
+
     #[test]
     fn a_strategy_that_panics_has_no_answer_and_keeps_its_name() {
         let mut config = HubConfig::new(HubId::new("h").unwrap());
         config.distribution = Distribution::Custom(Arc::new(Broken));
         config.redundancy = Redundancy::Custom(Arc::new(Broken));
+        config.synchronization = Synchronization::Custom(Arc::new(Broken));
         let contained = contained(config.clone());
         assert_eq!(contained, config);
         assert_eq!(contained.digest(), config.digest());
@@ -124,5 +165,9 @@ mod tests {
         let Distribution::Custom(strategy) = &contained.distribution else { panic!("it is one's own") };
         let spec = ChildSpec::new(ChildId::new("c").unwrap(), Kind::new("k").unwrap(), Vec::new());
         assert_eq!(strategy.owners(&spec, &[], 1), []);
+        let Synchronization::Custom(strategy) = &contained.synchronization else { panic!("it is one's own") };
+        let me = Candidate { node: NodeId::new("n1").unwrap(), weight: 1, labels: Labels::new() };
+        assert_eq!(strategy.recipients(&me, 1, std::slice::from_ref(&me)), []);
+        assert_eq!(contained.synchronization.sync_interval(), USUAL_INTERVAL);
     }
 }

@@ -3,13 +3,16 @@
 //!
 //! A strategy is drawn from the moment it has a line in [`AXES`]; nothing else has to know of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use process_hub_core::config::{
     Distribution, Factor, HubConfig, LoadBalancer, Migration, Model, Partition, Redundancy, Signal, Synchronization,
 };
 
+use process_hub_core::id::NodeId;
 use process_hub_core::quorum::majority;
+use process_hub_core::strategy::{Candidate, Synchronize};
 
 use crate::plan::hub_id;
 use crate::sim::random::{Purpose, Random};
@@ -96,6 +99,15 @@ const AXES: [Axis; 5] = [
                     hub.synchronization = Synchronization::Gossip { sync_interval: frame.sync_interval, recipients };
                 },
             },
+            Choice {
+                name: "own-sync",
+                weight: 1,
+                set: |hub, random, frame| {
+                    let most = random.between(0, 3) as usize;
+                    let own = InLine { sync_interval: frame.sync_interval, most };
+                    hub.synchronization = Synchronization::Custom(Arc::new(own));
+                },
+            },
         ],
     },
     Axis {
@@ -133,6 +145,30 @@ const AXES: [Axis; 5] = [
         ],
     },
 ];
+
+/// A synchronization of one's own: each member tells some of those that come after it in the alphabet, or the first ones.
+#[derive(Debug)]
+struct InLine {
+    sync_interval: Duration,
+    most: usize,
+}
+
+impl Synchronize for InLine {
+    fn name(&self) -> &'static str {
+        "in-line"
+    }
+
+    fn sync_interval(&self) -> Duration {
+        self.sync_interval
+    }
+
+    fn recipients(&self, teller: &Candidate, change: u64, open: &[Candidate]) -> Vec<NodeId> {
+        let after = open.iter().skip_while(|other| other.node < teller.node);
+        // Now and then nobody is told: the repair has to do it.
+        let most = if change % 5 == 4 { 0 } else { self.most };
+        after.chain(open).take(most).map(|other| other.node.clone()).collect()
+    }
+}
 
 /// Replication with so many copies as make sense in a small cluster.
 fn replication(random: &mut Random, model: Model) -> Redundancy {

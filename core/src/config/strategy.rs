@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{ConfigError, positive};
 use crate::spec::Role;
-use crate::strategy::{Distribute, Replicate, Tolerate};
+use crate::strategy::{Distribute, Replicate, Synchronize, Tolerate};
 
 /// Which node each child belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -291,6 +291,8 @@ pub enum Synchronization {
         /// How many members each member tells of a change. Default 3.
         recipients: u32,
     },
+    /// One's own: it chooses whom each member tells of a change; every interval, each member compares with all others.
+    Custom(Arc<dyn Synchronize>),
 }
 
 impl Default for Synchronization {
@@ -306,13 +308,20 @@ impl Synchronization {
         Synchronization::Gossip { sync_interval: Duration::from_secs(15), recipients: 3 }
     }
 
-    /// To how many members a change is told; `None` is all.
+    /// How many members each member tells of a change, and compares with; `None` is no fixed number: all under
+    /// [`Synchronization::PubSub`], and where the strategy is one's own, whom it chooses, and all.
     #[must_use]
     pub fn recipients(&self) -> Option<usize> {
         match self {
-            Synchronization::PubSub { .. } => None,
+            Synchronization::PubSub { .. } | Synchronization::Custom(_) => None,
             Synchronization::Gossip { recipients, .. } => Some(*recipients as usize),
         }
+    }
+
+    /// Whether those who are told of a change tell others.
+    #[must_use]
+    pub fn passes_on(&self) -> bool {
+        !matches!(self, Synchronization::PubSub { .. })
     }
 
     /// How often whatever was missed is repaired.
@@ -320,6 +329,7 @@ impl Synchronization {
     pub fn sync_interval(&self) -> Duration {
         match self {
             Synchronization::PubSub { sync_interval } | Synchronization::Gossip { sync_interval, .. } => *sync_interval,
+            Synchronization::Custom(strategy) => strategy.sync_interval(),
         }
     }
 
@@ -328,7 +338,7 @@ impl Synchronization {
     pub fn check(&self) -> Result<(), ConfigError> {
         positive("synchronization.sync_interval", self.sync_interval())?;
         match self {
-            Synchronization::PubSub { .. } => Ok(()),
+            Synchronization::PubSub { .. } | Synchronization::Custom(_) => Ok(()),
             Synchronization::Gossip { recipients, .. } => between("synchronization.recipients", *recipients, 1, 1_024),
         }
     }

@@ -291,6 +291,8 @@ impl Text for Synchronization {
             (Synchronization::PubSub { sync_interval } | Synchronization::Gossip { sync_interval, .. }, _) => {
                 *sync_interval = span(value)?;
             }
+            // It has no text that could be read.
+            (Synchronization::Custom(_), _) => {}
         }
         Ok(())
     }
@@ -298,12 +300,19 @@ impl Text for Synchronization {
 
 impl fmt::Display for Synchronization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if matches!(self, Synchronization::Gossip { .. }) { "gossip" } else { "pubsub" })?;
-        unless(f, "sync_interval", &Span(self.sync_interval()), &Span(Duration::from_secs(15)))?;
-        if let Synchronization::Gossip { recipients, .. } = self {
-            unless(f, "recipients", recipients, &3)?;
+        let usual = Span(Duration::from_secs(15));
+        match self {
+            Synchronization::PubSub { sync_interval } => {
+                f.write_str("pubsub")?;
+                unless(f, "sync_interval", &Span(*sync_interval), &usual)
+            }
+            Synchronization::Gossip { sync_interval, recipients } => {
+                f.write_str("gossip")?;
+                unless(f, "sync_interval", &Span(*sync_interval), &usual)?;
+                unless(f, "recipients", recipients, &3)
+            }
+            Synchronization::Custom(own) => write!(f, "custom {own:?}"),
         }
-        Ok(())
     }
 }
 

@@ -11,17 +11,20 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Step;
+use crate::config::Synchronization;
 use crate::gossip::{Told, choose};
 use crate::hub::Hub;
 use crate::id::{Member, NodeId};
 use crate::message::{Batch, HubMessage};
 use crate::stream::{Arrival, Outbound};
+use crate::view::candidate;
 
 impl Hub {
     /// Gives a batch of this node's to the streams of all, and sends it to some. Those who are still told what was before
     /// the stream began are told themselves.
     pub(super) fn spread(&mut self, step: &mut Step<'_>, nodes: &[NodeId], batch: &Arc<Batch>, bytes: usize) {
-        let most = self.config.synchronization.recipients().unwrap_or(usize::MAX);
+        let synchronization = &self.config.synchronization;
+        let most = if synchronization.passes_on() { synchronization.recipients().unwrap_or(0) } else { usize::MAX };
         let ready =
             |node: &&NodeId| self.peers.get(*node).and_then(|peer| peer.out.as_ref()).is_some_and(Outbound::is_listed);
         let (told_by_others, told_by_us): (Vec<&NodeId>, Vec<&NodeId>) = nodes.iter().partition(ready);
@@ -79,14 +82,13 @@ impl Hub {
 
     /// Sends a batch of `origin`'s to some members that were not told.
     fn pass_on(&mut self, step: &mut Step<'_>, origin: &Member, mut told: Told, batch: &Arc<Batch>, from: &NodeId) {
-        let most = self.config.synchronization.recipients().unwrap_or(0);
         let open = |(at, node): (usize, &NodeId)| {
             let peer = self.peers.get(node).filter(|peer| peer.is_accepted() && node != from)?;
             (!told.has(at)).then(|| (node.clone(), (at, peer.member.clone())))
         };
         let candidates: Vec<(NodeId, (usize, Member))> =
             self.view.members().keys().enumerate().filter_map(open).collect();
-        let chosen = choose(candidates, &self.me.node, batch.log, most);
+        let chosen = self.chosen(candidates, batch.log);
         for (_, (at, _)) in &chosen {
             told.add(*at);
         }
@@ -95,6 +97,21 @@ impl Hub {
             let (origin, told, batch) = (origin.clone(), told.clone(), batch.clone());
             self.send(step, &to, HubMessage::Rumor { origin, view, told, batch });
         }
+    }
+
+    /// Those of `candidates` whom this node tells of a change.
+    fn chosen(&self, candidates: Vec<(NodeId, (usize, Member))>, change: u64) -> Vec<(NodeId, (usize, Member))> {
+        let members = self.view.members();
+        let (Synchronization::Custom(own), Some(me)) =
+            (&self.config.synchronization, members.get_key_value(&self.me.node))
+        else {
+            let most = self.config.synchronization.recipients().unwrap_or(0);
+            return choose(candidates, &self.me.node, change, most);
+        };
+        let open: Vec<_> =
+            candidates.iter().filter_map(|(node, _)| members.get_key_value(node)).map(candidate).collect();
+        let wanted = own.recipients(&candidate(me), change, &open);
+        candidates.into_iter().filter(|(node, _)| wanted.contains(node)).collect()
     }
 
     fn told_so_far(&self, nodes: &[&NodeId]) -> Told {

@@ -33,7 +33,7 @@ impl Hub {
     fn tell(&mut self, step: &mut Step<'_>) {
         if !self.outbox.is_empty() {
             let nodes: Vec<NodeId> = self.listeners().cloned().collect();
-            let gossip = self.config.synchronization.recipients().is_some();
+            let gossip = self.config.synchronization.passes_on();
             for (mut batch, bytes) in self.outbox.take() {
                 self.log += u64::from(gossip);
                 batch.log = self.log;

@@ -1,11 +1,15 @@
 //! Time has passed.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::Step;
 use crate::gossip::choose;
 use crate::hub::Hub;
 use crate::id::NodeId;
+
+/// What members compare after at the least.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Hub {
     pub(super) fn tick(&mut self, step: &mut Step<'_>) {
@@ -44,7 +48,8 @@ impl Hub {
         if step.now < self.sync_at {
             return;
         }
-        let sync_interval = self.config.synchronization.sync_interval();
+        // A strategy of one's own that has changed its mind must not have members compare without a pause.
+        let sync_interval = self.config.synchronization.sync_interval().max(SHORTEST_INTERVAL);
         self.sync_at = step.now + sync_interval;
         let accepted = self.peers.iter().filter(|(_, peer)| peer.is_accepted()).map(|(node, _)| (node.clone(), ()));
         let most = self.config.synchronization.recipients().unwrap_or(usize::MAX);

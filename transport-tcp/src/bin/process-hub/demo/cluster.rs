@@ -1,7 +1,7 @@
 //! The first story: a cluster starts, works, grows, loses a node and ends.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use process_hub_core::request::Status;
 use serde_json::json;
