@@ -23,11 +23,13 @@ mod guide {
     pages!(
         admin_api = "docs/admin-api.md",
         children = "docs/children.md",
+        custom_strategies = "docs/custom-strategies.md",
         embedding = "docs/embedding.md",
         hooks = "docs/hooks.md",
         messaging = "docs/messaging.md",
         readme = "README.md",
         registry = "docs/registry.md",
+        replication = "docs/replication.md",
         running = "docs/running.md",
         starting = "docs/starting.md",
         steering = "docs/steering.md",
