@@ -12,6 +12,8 @@
 //! id = "worker-{n}"             # with a count: worker-1 ... worker-20
 //! count = 20
 //! kind = "echo"
+//! requires = ["ssd"]            # labels that a node must have to run it
+//! nodes = ["n1"]                # in a guided hub: where it runs, one node for each copy
 //! ```
 
 use std::collections::HashSet;
@@ -23,15 +25,24 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use crate::api::NewChild;
+use crate::api::{Mapping, NewChild};
 use crate::failure::{Failure, Outcome};
 
 /// More than this in one file is taken for a slip of the pen.
 const MOST: usize = 1_000_000;
 
+/// What a manifest says.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    /// Its children, in its order.
+    pub(crate) children: Vec<NewChild>,
+    /// The nodes of those that name some, if any does.
+    pub(crate) mapping: Option<Mapping>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Manifest {
+struct File {
     #[serde(default)]
     child: Vec<Entry>,
 }
@@ -46,11 +57,15 @@ struct Entry {
     restart: Restart,
     #[serde(default)]
     metadata: toml::Table,
+    #[serde(default)]
+    requires: Vec<String>,
+    #[serde(default)]
+    nodes: Vec<String>,
     count: Option<Spanned<usize>>,
 }
 
 /// Reads and checks a manifest. Nothing is started.
-pub(crate) fn read(path: &Path) -> Outcome<Vec<NewChild>> {
+pub(crate) fn read(path: &Path) -> Outcome<Manifest> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(format!("cannot read the manifest {}: {error}", path.display()))
             .hint("name a file with [[child]] entries; examples/children.toml is one")
@@ -61,25 +76,30 @@ pub(crate) fn read(path: &Path) -> Outcome<Vec<NewChild>> {
     })
 }
 
-/// The children of a manifest's text, in its order.
-pub(crate) fn parse(text: &str) -> Result<Vec<NewChild>, String> {
-    let manifest: Manifest = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+/// What a manifest's text says.
+pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
+    let manifest: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     if manifest.child.is_empty() {
         return Err("it has no [[child]] entries".to_owned());
     }
     let mut children = Vec::new();
+    let mut mapping = Mapping::new();
     let mut seen = HashSet::new();
     for entry in manifest.child {
         let at = |offset: usize| format!("line {}", line_of(text, offset));
         let id_at = at(entry.id.span().start);
+        let nodes = entry.nodes.clone();
         for child in expand(entry, &at)? {
             if !seen.insert(child.id.clone()) {
                 return Err(format!("{id_at}: the id `{}` stands there twice: give each child its own", child.id));
             }
+            if !nodes.is_empty() {
+                mapping.insert(child.id.clone(), nodes.clone());
+            }
             children.push(child);
         }
     }
-    Ok(children)
+    Ok(Manifest { children, mapping: (!mapping.is_empty()).then_some(mapping) })
 }
 
 fn expand(entry: Entry, at: &dyn Fn(usize) -> String) -> Result<Vec<NewChild>, String> {
@@ -93,7 +113,7 @@ fn expand(entry: Entry, at: &dyn Fn(usize) -> String) -> Result<Vec<NewChild>, S
         .map(|id| {
             ChildId::new(&id).map_err(|error| format!("{id_at}: {error}"))?;
             let (kind, args, metadata) = (kind.clone(), args.clone(), metadata.clone());
-            Ok(NewChild { id, kind, args, restart: entry.restart, metadata })
+            Ok(NewChild { id, kind, args, restart: entry.restart, metadata, requires: entry.requires.clone() })
         })
         .collect()
 }
@@ -135,27 +155,30 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Manifest, Mapping, parse};
 
     #[test]
     fn the_full_form_is_read() {
-        let children = parse(
-            "[[child]]\nid = \"c1\"\nkind = \"counter\"\nargs = 0\nrestart = \"transient\"\nmetadata = { tag = \"x\", n = 3 }\n",
+        let Manifest { children, mapping } = parse(
+            "[[child]]\nid = \"c1\"\nkind = \"counter\"\nargs = 0\nrestart = \"transient\"\nmetadata = { tag = \"x\", n = 3 }\n\
+             requires = [\"ssd\"]\nnodes = [\"n1\", \"n2\"]\n",
         )
         .unwrap();
+        assert_eq!(mapping.unwrap(), Mapping::from([("c1".to_owned(), vec!["n1".to_owned(), "n2".to_owned()])]));
         assert_eq!(
             serde_json::to_value(&children).unwrap(),
             serde_json::json!([
-                {"id": "c1", "kind": "counter", "args": 0, "restart": "transient", "metadata": {"tag": "x", "n": 3}}
+                {"id": "c1", "kind": "counter", "args": 0, "restart": "transient",
+                 "metadata": {"tag": "x", "n": 3}, "requires": ["ssd"]}
             ])
         );
     }
 
     #[test]
     fn a_count_makes_many() {
-        let children = parse("[[child]]\nid = \"w-{n}\"\ncount = 3\nkind = \"echo\"\n").unwrap();
+        let Manifest { children, mapping } = parse("[[child]]\nid = \"w-{n}\"\ncount = 3\nkind = \"echo\"\n").unwrap();
         let ids: Vec<_> = children.iter().map(|child| child.id.as_str()).collect();
-        assert_eq!(ids, ["w-1", "w-2", "w-3"]);
+        assert_eq!((ids, mapping), (vec!["w-1", "w-2", "w-3"], None));
     }
 
     #[test]

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use process_hub::{Hub, NodeHandle};
+use process_hub::{Hub, NodeHandle, StartNodeError};
 use process_hub_core::MemberState;
 use process_hub_core::config::MembershipConfig;
 use process_hub_core::request::ChildFailure;
-use process_hub_tcp::Node;
 use process_hub_tcp::kinds::{Counter, Echo};
+use process_hub_tcp::{Node, StartError};
 use tokio::io::AsyncReadExt;
 
 use crate::admin;
-use crate::api::NewChild;
 use crate::args::{LogFormat, NodeArgs};
 use crate::failure::{Failure, Outcome};
-use crate::manifest;
+use crate::manifest::{self, Manifest};
 use crate::output::line;
 use crate::secret;
 use crate::settings::{self, Settings};
@@ -32,13 +31,13 @@ pub(crate) fn run(args: &NodeArgs) -> Outcome {
     // Read before anything starts: a node without its children is no use.
     let children = args.children.as_deref().map(manifest::read).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    let outcome = runtime.block_on(live(args, children.unwrap_or_default()));
+    let outcome = runtime.block_on(live(args, children));
     // Reading standard input cannot be cancelled: it must not keep the process.
     runtime.shutdown_background();
     outcome
 }
 
-async fn live(args: &NodeArgs, children: Vec<NewChild>) -> Outcome {
+async fn live(args: &NodeArgs, children: Option<Manifest>) -> Outcome {
     let Settings { hubs, membership } = settings::read(&args.strategies, &args.hub, USUAL_HUB)?;
     let bound = admin::bind(args).await?;
     let node = start(args, membership).await?;
@@ -52,7 +51,7 @@ async fn live(args: &NodeArgs, children: Vec<NewChild>) -> Outcome {
     let admin = addr.as_deref().unwrap_or("off");
     line(format_args!("ready listen={} admin={admin} boot={} node={}", node.listens_at(), member.boot, member.node));
     tracing::info!(node = %member.node, boot = %member.boot, listen = %node.listens_at(), admin, "the node runs");
-    if !children.is_empty() {
+    if let Some(children) = children {
         tokio::spawn(start_children(
             node.clone(),
             children,
@@ -70,7 +69,7 @@ async fn live(args: &NodeArgs, children: Vec<NewChild>) -> Outcome {
 
 async fn start(args: &NodeArgs, membership: MembershipConfig) -> Outcome<NodeHandle> {
     let mut builder = Node::builder(&args.name).listen(&args.listen).join(&args.join).cluster(&args.cluster);
-    builder = builder.membership(membership);
+    builder = builder.membership(membership).weight(args.weight).labels(&args.label);
     if let Some(advertise) = &args.advertise {
         builder = builder.advertise(advertise);
     }
@@ -93,10 +92,13 @@ async fn start(args: &NodeArgs, membership: MembershipConfig) -> Outcome<NodeHan
     }
     builder.start().await.map_err(|error| {
         let text = error.to_string();
-        match text.rsplit_once(": ") {
-            Some((message, hint)) => Failure::failed(message).hint(hint),
-            None => Failure::failed(text),
-        }
+        let (message, hint) = text.rsplit_once(": ").unwrap_or((&text, ""));
+        // What is wrong with the command line would be wrong anywhere; a port that is taken is not.
+        let failure = match error {
+            StartError::PortInUse { .. } | StartError::Node(StartNodeError::Listen { .. }) => Failure::failed(message),
+            _ => Failure::usage(message),
+        };
+        failure.hint(hint)
     })
 }
 
@@ -134,7 +136,7 @@ async fn leave(node: &NodeHandle, why: &'static str, limit: Duration) -> Outcome
 
 /// Starts the children of a manifest in the node's first hub, once the node has found its cluster: one that already
 /// runs there must not be started anew.
-async fn start_children(node: NodeHandle, children: Vec<NewChild>, limit: Duration, joins: bool) {
+async fn start_children(node: NodeHandle, manifest: Manifest, limit: Duration, joins: bool) {
     if joins && tokio::time::timeout(limit, has_joined(&node)).await.is_err() {
         tracing::warn!(
             seconds = limit.as_secs(),
@@ -142,8 +144,9 @@ async fn start_children(node: NodeHandle, children: Vec<NewChild>, limit: Durati
         );
     }
     let Some(hub) = node.hubs().into_iter().next() else { return };
-    let specs = match admin::specs(&hub, &children) {
-        Ok(specs) => specs,
+    let mapping = manifest.mapping.as_ref().map(admin::mapping).transpose();
+    let (specs, mapping) = match admin::specs(&hub, &manifest.children).and_then(|specs| Ok((specs, mapping?))) {
+        Ok(both) => both,
         Err(problem) => {
             tracing::error!(%problem, "none of the manifest's children was started");
             return;
@@ -151,8 +154,12 @@ async fn start_children(node: NodeHandle, children: Vec<NewChild>, limit: Durati
     };
     let (mut started, mut existed, mut failed) = (0, 0, 0);
     for batch in specs.chunks(BATCH) {
-        let start =
+        let mut start =
             hub.start_children(batch.iter().cloned()).check_existing(false).disable_logging(true).timeout(BATCH_LIMIT);
+        if let Some(mapping) = &mapping {
+            let of_batch = mapping.iter().filter(|(id, _)| batch.iter().any(|spec| spec.id == *id));
+            start = start.child_mapping(of_batch.cloned());
+        }
         match start.await {
             Ok(result) => {
                 started += result.started.len();

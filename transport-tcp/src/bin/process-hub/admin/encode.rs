@@ -26,6 +26,7 @@ pub(super) fn child(hub: &Hub, lookup: &Lookup) -> ChildRow {
             kind: spec.kind.to_string(),
             args: args(hub, spec),
             restart: spec.restart,
+            requires: spec.requires.iter().map(ToString::to_string).collect(),
         }),
         metadata: spec.map(|spec| metadata_out(&spec.metadata)).unwrap_or_default(),
         placements: placements.collect(),

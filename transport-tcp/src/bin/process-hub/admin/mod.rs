@@ -7,6 +7,7 @@ mod encode;
 mod error;
 mod guard;
 mod read;
+mod steer;
 mod write;
 
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ use crate::failure::{Failure, Outcome};
 use crate::secret;
 use error::ApiError;
 use guard::{Guard, guard, is_loopback};
-pub(crate) use write::specs;
+pub(crate) use write::{mapping, specs};
 
 /// The largest body of a request, in bytes: a hundred thousand children with arguments of a few hundred bytes.
 const LARGEST_BODY: usize = 64 << 20;
@@ -58,7 +59,10 @@ pub(crate) async fn bind(args: &NodeArgs) -> Outcome<Option<Bound>> {
         Failure::failed(format!("cannot serve the admin API at {wanted}: {error}"))
             .hint("choose an address of this machine and a free port with --admin, or --admin off")
     };
-    let addrs: Vec<SocketAddr> = tokio::net::lookup_host(&wanted).await.map_err(cannot)?.collect();
+    let no_address = |error: std::io::Error| {
+        Failure::usage(format!("--admin {wanted} is no address ({error})")).hint("give a port, HOST:PORT, or off")
+    };
+    let addrs: Vec<SocketAddr> = tokio::net::lookup_host(&wanted).await.map_err(no_address)?.collect();
     let open = addrs.iter().any(|addr| !is_loopback(addr));
     if open && token.is_none() {
         return Err(Failure::usage(format!("--admin {wanted} is not a loopback address, and there is no token"))
@@ -116,6 +120,9 @@ fn router(node: NodeHandle, checks: Guard) -> Router {
         .route("/v1/hubs/{hub}/children", children)
         .route("/v1/hubs/{hub}/children/{id}", child)
         .route("/v1/hubs/{hub}/children/{id}/call", post(write::call))
+        .route("/v1/hubs/{hub}/children/{id}/explain", get(steer::explain))
+        .route("/v1/hubs/{hub}/children/{id}/migrate", post(steer::migrate))
+        .merge(steering())
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -123,9 +130,26 @@ fn router(node: NodeHandle, checks: Guard) -> Router {
         .with_state(node)
 }
 
+/// What an operator does about the nodes of a hub.
+fn steering() -> Router<NodeHandle> {
+    Router::new()
+        .route("/v1/hubs/{hub}/steering", get(steer::steering))
+        .route("/v1/hubs/{hub}/plan", post(steer::plan))
+        .route("/v1/hubs/{hub}/cordon", post(steer::cordon))
+        .route("/v1/hubs/{hub}/uncordon", post(steer::uncordon))
+        .route("/v1/hubs/{hub}/drain", post(steer::drain))
+        .route("/v1/hubs/{hub}/undrain", post(steer::undrain))
+        .route("/v1/hubs/{hub}/pause", post(steer::pause))
+        .route("/v1/hubs/{hub}/resume", post(steer::resume))
+        .route("/v1/hubs/{hub}/weight", post(steer::weight))
+        .route("/v1/hubs/{hub}/labels", post(steer::labels))
+        .route("/v1/hubs/{hub}/cluster-size", post(steer::cluster_size))
+}
+
 async fn no_such_route(uri: Uri) -> ApiError {
-    let hint = "the routes are /v1/health, /v1/members, /v1/hubs, /v1/hubs/{hub}/registry, /v1/hubs/{hub}/children, \
-                /v1/hubs/{hub}/children/{id} and /v1/hubs/{hub}/children/{id}/call";
+    let hint = "the routes are /v1/health, /v1/members, /v1/hubs; /registry, /children, /steering, /plan, /cordon, \
+                /uncordon, /drain, /undrain, /pause, /resume, /weight, /labels, /cluster-size under /v1/hubs/{hub}; \
+                /call, /explain, /migrate under /v1/hubs/{hub}/children/{id}";
     ApiError::not_found("unknown_route", format!("there is nothing at {}", uri.path()), hint)
 }
 

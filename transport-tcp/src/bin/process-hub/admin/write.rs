@@ -10,15 +10,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use process_hub::{CallError, JsonError, StartError, StopError};
 use process_hub::{Hub, NodeHandle};
-use process_hub_core::id::{ChildId, Kind};
+use process_hub_core::id::{ChildId, Kind, NodeId};
 use process_hub_core::request::{self, ChildFailure, StopResult, Target};
 use process_hub_core::spec::ChildSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::ApiError;
+use super::steer::node_id;
 use super::{child_id, encode, hub, unknown_child};
-use crate::api::{Initiated, NewChild, StartBody, StopBody};
+use crate::api::{Initiated, Mapping, NewChild, StartBody, StopBody};
 
 const USUAL_WAIT: Duration = Duration::from_secs(10);
 const USUAL_CALL: Duration = Duration::from_secs(5);
@@ -27,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// What can be said in the query of a request about one child.
 #[derive(Deserialize)]
 pub(super) struct Wait {
-    timeout_ms: Option<u64>,
+    pub(super) timeout_ms: Option<u64>,
     #[serde(rename = "await")]
     wait: Option<bool>,
 }
@@ -40,8 +41,11 @@ pub(super) async fn start(
     let (Path(name), Json(body)) = (path?, body?);
     let hub = hub(&node, &name)?;
     let specs = specs(&hub, &body.children)?;
-    let start = hub
-        .start_children(specs)
+    let mut start = hub.start_children(specs);
+    if let Some(nodes) = &body.child_mapping {
+        start = start.child_mapping(mapping(nodes)?);
+    }
+    let start = start
         .on_failure(body.on_failure)
         .check_existing(body.check_existing)
         .disable_logging(body.disable_logging)
@@ -119,11 +123,20 @@ pub(crate) fn specs(hub: &Hub, children: &[NewChild]) -> Result<Vec<ChildSpec>, 
     }
 }
 
+/// The nodes of each child of a guided hub.
+pub(crate) fn mapping(mapping: &Mapping) -> Result<Vec<(ChildId, Vec<NodeId>)>, ApiError> {
+    let nodes = |(id, nodes): (&String, &Vec<String>)| {
+        Ok((child_id(id)?, nodes.iter().map(|node| node_id(node)).collect::<Result<Vec<_>, ApiError>>()?))
+    };
+    mapping.iter().map(nodes).collect()
+}
+
 fn spec(hub: &Hub, child: &NewChild) -> Result<ChildSpec, ApiError> {
     let id = child_id(&child.id)?;
     let kind = Kind::new(&child.kind).map_err(|error| ApiError::worded(StatusCode::BAD_REQUEST, "bad_kind", &error))?;
     let args = hub.json_args(&kind, &child.args).map_err(|error| json_refused("bad_args", &error))?;
-    Ok(ChildSpec::new(id, kind, args).restart(child.restart).metadata(encode::metadata_in(&child.metadata)))
+    let spec = ChildSpec::new(id, kind, args).restart(child.restart).metadata(encode::metadata_in(&child.metadata));
+    Ok(spec.requires(&child.requires))
 }
 
 async fn stop_ids(
@@ -145,7 +158,7 @@ fn first_repeated<'a>(ids: impl IntoIterator<Item = &'a ChildId>) -> Option<&'a 
     ids.into_iter().find(|id| !seen.insert(*id))
 }
 
-fn wait_of(asked_ms: Option<u64>, usual: Duration) -> Duration {
+pub(super) fn wait_of(asked_ms: Option<u64>, usual: Duration) -> Duration {
     asked_ms.map_or(usual, Duration::from_millis).min(LONGEST_WAIT)
 }
 
@@ -153,7 +166,7 @@ fn initiated() -> Response {
     Json(Initiated { status: "initiated".to_owned() }).into_response()
 }
 
-fn closed() -> ApiError {
+pub(super) fn closed() -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "closed", "this node was shut down", "ask another one")
 }
 
@@ -164,6 +177,10 @@ fn start_refused(error: &StartError) -> ApiError {
         Why::NoChildren => "no_children",
         Why::AlreadyStarted(_) => "already_started",
         Why::TooLarge { .. } => "too_large",
+        Why::MissingChildMapping(_) => "missing_child_mapping",
+        Why::InvalidChildMapping(_) => "invalid_child_mapping",
+        Why::ChildMappingMismatch(_) => "child_mapping_mismatch",
+        Why::ChildReplicationMismatch { .. } => "child_replication_mismatch",
         Why::UnknownHub(_) => "unknown_hub",
         Why::Locked(_) => "locked",
         Why::Leaving => "leaving",
@@ -191,6 +208,8 @@ fn stop_refused(error: &StopError) -> ApiError {
 fn status_of(code: &str) -> StatusCode {
     match code {
         "no_children" | "too_large" => StatusCode::BAD_REQUEST,
+        "missing_child_mapping" | "invalid_child_mapping" => StatusCode::BAD_REQUEST,
+        "child_mapping_mismatch" | "child_replication_mismatch" => StatusCode::BAD_REQUEST,
         "unknown_hub" => StatusCode::NOT_FOUND,
         "locked" | "leaving" | "overloaded" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::CONFLICT,

@@ -1,21 +1,59 @@
 //! The commands that ask a running node.
 
 pub(crate) mod http;
+mod steer;
 pub(crate) mod table;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use process_hub_core::request::{OnFailure, Status};
 use process_hub_core::spec::Restart;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::api::{ChildRow, FailureRow, MemberRow, NewChild, RegistryRows, StartBody, StartResultRow, StopResultRow};
-use crate::args::{CallArgs, ClientArgs, GetArgs, LsArgs, StartArgs, StopArgs};
+use crate::args::{CallArgs, ClientArgs, GetArgs, HubArgs, LsArgs, StartArgs, StopArgs};
 use crate::failure::{Failure, Outcome};
-use crate::manifest;
+use crate::manifest::{self, Manifest};
 use crate::output::line;
 use http::{Client, segment};
+pub(crate) use steer::{
+    cordon, drain, explain, hubs, migrate, pause, plan, reset_cluster_size, resume, set_labels, set_weight, uncordon,
+    undrain,
+};
+
+/// A hub, as one node of it is asked about it.
+pub(crate) struct At {
+    client: Client,
+    /// Its name.
+    name: String,
+    /// Where it is in the admin API.
+    path: String,
+}
+
+/// The hub that a command is about.
+fn at(args: &HubArgs) -> Outcome<At> {
+    let client = Client::from_args(&args.client)?;
+    let name = client.hub(args.hub.as_deref())?;
+    let path = format!("/v1/hubs/{}", segment(&name));
+    Ok(At { client, name, path })
+}
+
+impl At {
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
+        self.client.get(&format!("{}{path}", self.path))
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, wait: Duration) -> Outcome<T> {
+        self.client.post(&format!("{}{path}", self.path), body, wait)
+    }
+
+    fn delete<T: DeserializeOwned>(&self, path: &str, body: &Value, wait: Duration) -> Outcome<T> {
+        self.client.delete(&format!("{}{path}", self.path), body, wait)
+    }
+}
 
 /// `process-hub members`
 pub(crate) fn members(args: &ClientArgs) -> Outcome {
@@ -29,9 +67,8 @@ pub(crate) fn members(args: &ClientArgs) -> Outcome {
 
 /// `process-hub ls`
 pub(crate) fn ls(args: &LsArgs) -> Outcome {
-    let client = Client::from_args(&args.client)?;
-    let hub = client.hub(args.client.hub.as_deref())?;
-    let rows: RegistryRows = client.get(&format!("/v1/hubs/{}/registry", segment(&hub)))?;
+    let hub = at(&args.at)?;
+    let rows: RegistryRows = hub.get("/registry")?;
     let total = rows.len();
     let wanted = |row: &ChildRow| {
         args.tag.as_ref().is_none_or(|tag| row.metadata.get("tag").and_then(Value::as_str) == Some(tag))
@@ -39,24 +76,23 @@ pub(crate) fn ls(args: &LsArgs) -> Outcome {
     };
     let rows = rows.into_iter().filter(|(_, row)| wanted(row)).take(args.limit.unwrap_or(usize::MAX));
     let rows: RegistryRows = rows.collect();
-    if args.client.json {
+    if args.at.client.json {
         return print_json(&rows);
     }
     if total == 0 {
-        line(format_args!("no children in hub {hub}"));
+        line(format_args!("no children in hub {}", hub.name));
         return Ok(());
     }
     table::print(&table::children(&rows));
-    line(format_args!("{} of {total} children of hub {hub}", rows.len()));
+    line(format_args!("{} of {total} children of hub {}", rows.len(), hub.name));
     Ok(())
 }
 
 /// `process-hub get`
 pub(crate) fn get(args: &GetArgs) -> Outcome {
-    let client = Client::from_args(&args.client)?;
-    let hub = client.hub(args.client.hub.as_deref())?;
-    let row: ChildRow = client.get(&format!("/v1/hubs/{}/children/{}", segment(&hub), segment(&args.id)))?;
-    if args.client.json {
+    let hub = at(&args.at)?;
+    let row: ChildRow = hub.get(&format!("/children/{}", segment(&args.id)))?;
+    if args.at.client.json {
         return print_json(&row);
     }
     line(format_args!("id        {}", args.id));
@@ -65,6 +101,9 @@ pub(crate) fn get(args: &GetArgs) -> Outcome {
             line(format_args!("kind      {}", spec.kind));
             line(format_args!("args      {}", spec.args));
             line(format_args!("restart   {}", table::word(&spec.restart)));
+            if !spec.requires.is_empty() {
+                line(format_args!("requires  {}", spec.requires.join(" ")));
+            }
         }
         None => line("stopped; a copy of it is still ending"),
     }
@@ -86,32 +125,30 @@ pub(crate) fn get(args: &GetArgs) -> Outcome {
 
 /// `process-hub start`
 pub(crate) fn start(args: &StartArgs) -> Outcome {
-    let children = match (&args.file, &args.id, &args.kind) {
+    let Manifest { children, mapping } = match (&args.file, &args.id, &args.kind) {
         (Some(file), _, _) => manifest::read(file)?,
-        (None, Some(id), Some(kind)) => vec![one_child(args, id, kind)?],
+        (None, Some(id), Some(kind)) => one_child(args, id, kind)?,
         _ => return Err(Failure::usage("nothing to start").hint("start ID --kind KIND, or start --file children.toml")),
     };
-    let client = Client::from_args(&args.client)?;
-    let hub = client.hub(args.client.hub.as_deref())?;
+    let hub = at(&args.at)?;
     let body = StartBody {
-        children,
         on_failure: if args.rollback { OnFailure::Rollback } else { OnFailure::Continue },
-        disable_logging: false,
         check_existing: !args.skip_existing_check,
+        child_mapping: mapping,
         timeout_ms: Some(args.wait.timeout),
         wait: !args.wait.no_wait,
+        ..StartBody::of(children)
     };
-    let path = format!("/v1/hubs/{}/children", segment(&hub));
-    let answer: Value = client.post(&path, &to_json(&body)?, Duration::from_millis(args.wait.timeout))?;
-    if args.client.json {
+    let answer: Value = hub.post("/children", &to_json(&body)?, Duration::from_millis(args.wait.timeout))?;
+    if args.at.client.json {
         print_json(&answer)?;
     }
     if args.wait.no_wait {
-        say(args.client.json, &format!("{} children are declared; they start", body.children.len()));
+        say(args.at.client.json, &format!("{} children are declared; they start", body.children.len()));
         return Ok(());
     }
     let result: StartResultRow = from_json(answer)?;
-    if !args.client.json {
+    if !args.at.client.json {
         let mut table = table::plain(["ID", "NODE", "PID"]);
         for child in &result.started {
             for place in &child.placements {
@@ -121,28 +158,26 @@ pub(crate) fn start(args: &StartArgs) -> Outcome {
         table::print(&table);
     }
     let what = if result.rollback { "started and stopped again: the batch was rolled back" } else { "started" };
-    say(args.client.json, &format!("{} {what}", result.started.len()));
+    say(args.at.client.json, &format!("{} {what}", result.started.len()));
     verdict(result.status, &result.errors, "start")
 }
 
 /// `process-hub stop`
 pub(crate) fn stop(args: &StopArgs) -> Outcome {
-    let client = Client::from_args(&args.client)?;
-    let hub = client.hub(args.client.hub.as_deref())?;
+    let hub = at(&args.at)?;
     let body = json!({ "ids": args.ids, "await": !args.wait.no_wait, "timeout_ms": args.wait.timeout });
-    let path = format!("/v1/hubs/{}/children", segment(&hub));
-    let answer: Value = client.delete(&path, &body, Duration::from_millis(args.wait.timeout))?;
-    if args.client.json {
+    let answer: Value = hub.delete("/children", &body, Duration::from_millis(args.wait.timeout))?;
+    if args.at.client.json {
         print_json(&answer)?;
     }
     if args.wait.no_wait {
-        say(args.client.json, &format!("{} children are no longer declared; they end", args.ids.len()));
+        say(args.at.client.json, &format!("{} children are no longer declared; they end", args.ids.len()));
         return Ok(());
     }
     let result: StopResultRow = from_json(answer)?;
     for child in &result.stopped {
         let nodes = if child.nodes.is_empty() { "nowhere".to_owned() } else { child.nodes.join(", ") };
-        say(args.client.json, &format!("{} stopped (it ran on {nodes})", child.id));
+        say(args.at.client.json, &format!("{} stopped (it ran on {nodes})", child.id));
     }
     verdict(result.status, &result.errors, "stop")
 }
@@ -150,15 +185,14 @@ pub(crate) fn stop(args: &StopArgs) -> Outcome {
 /// `process-hub call`
 pub(crate) fn call(args: &CallArgs) -> Outcome {
     let message = given_json("the message", &args.message)?;
-    let client = Client::from_args(&args.client)?;
-    let hub = client.hub(args.client.hub.as_deref())?;
-    let path = format!("/v1/hubs/{}/children/{}/call?timeout_ms={}", segment(&hub), segment(&args.id), args.timeout);
-    let answer: Value = client.post(&path, &message, Duration::from_millis(args.timeout))?;
+    let hub = at(&args.at)?;
+    let path = format!("/children/{}/call?timeout_ms={}", segment(&args.id), args.timeout);
+    let answer: Value = hub.post(&path, &message, Duration::from_millis(args.timeout))?;
     line(answer);
     Ok(())
 }
 
-fn one_child(args: &StartArgs, id: &str, kind: &str) -> Outcome<NewChild> {
+fn one_child(args: &StartArgs, id: &str, kind: &str) -> Outcome<Manifest> {
     let restart = match args.restart.as_deref() {
         None => Restart::Permanent,
         Some(word) => serde_json::from_value(Value::from(word)).map_err(|_| {
@@ -173,7 +207,9 @@ fn one_child(args: &StartArgs, id: &str, kind: &str) -> Outcome<NewChild> {
         metadata.insert(key.to_owned(), Value::from(value));
     }
     let given = args.args.as_deref().map_or(Ok(Value::Null), |text| given_json("--args", text))?;
-    Ok(NewChild { id: id.to_owned(), kind: kind.to_owned(), args: given, restart, metadata })
+    let (requires, mapping) = (args.requires.clone(), BTreeMap::from([(id.to_owned(), args.on.clone())]));
+    let child = NewChild { id: id.to_owned(), kind: kind.to_owned(), args: given, restart, metadata, requires };
+    Ok(Manifest { children: vec![child], mapping: (!args.on.is_empty()).then_some(mapping) })
 }
 
 fn given_json(what: &str, text: &str) -> Outcome<Value> {
@@ -208,6 +244,6 @@ fn to_json(value: &impl Serialize) -> Outcome<Value> {
     serde_json::to_value(value).map_err(Failure::failed)
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> Outcome<T> {
+fn from_json<T: DeserializeOwned>(value: Value) -> Outcome<T> {
     serde_json::from_value(value).map_err(|error| Failure::failed(format!("the node's answer makes no sense: {error}")))
 }

@@ -80,7 +80,10 @@ fn the_cut(story: &mut Story, network: &Network, minority: &[Node]) -> Outcome<I
     })?;
     story.check(true, &format!("not one child runs there any more, {} later", span(took)))?;
     let refused = start_counters(&minority[0], "minority", 1).err().map(|failure| failure.to_string());
-    story.say(&format!("n4, asked to start a child: {}", refused.as_deref().unwrap_or("it starts").replace("\n  ", "; ")));
+    story.say(&format!(
+        "n4, asked to start a child: {}",
+        refused.as_deref().unwrap_or("it starts").replace("\n  ", "; ")
+    ));
     story.check(refused.is_some_and(|words| words.contains("locked")), "a start is refused there, with words")?;
     let row: ChildRow = minority[1].client.get(&format!("{CHILDREN}/order-1"))?;
     story.check(row.spec.is_some() && row.stale, "what n5 knew can still be read there, marked as stale")?;

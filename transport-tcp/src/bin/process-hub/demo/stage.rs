@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use process_hub_core::request::{OnFailure, Status};
+use process_hub_core::request::Status;
 use serde_json::{Map, Value, json};
 
 use super::PATIENCE;
@@ -53,21 +53,19 @@ pub(super) fn start_counters(node: &Node, prefix: &str, count: usize) -> Outcome
         args: Value::Null,
         restart: Default::default(),
         metadata: Map::new(),
+        requires: Vec::new(),
     };
     start(node, (1..=count).map(child).collect())
 }
 
 /// Starts children by a request to `node`, and waits until they run.
 pub(super) fn start(node: &Node, children: Vec<NewChild>) -> Outcome<StartResultRow> {
-    let body = StartBody {
-        children,
-        on_failure: OnFailure::Continue,
-        disable_logging: false,
-        check_existing: true,
-        timeout_ms: Some(10_000),
-        wait: true,
-    };
-    let body = serde_json::to_value(&body).map_err(Failure::failed)?;
+    start_with(node, &StartBody { timeout_ms: Some(10_000), ..StartBody::of(children) })
+}
+
+/// The same, as the body of the request says.
+pub(super) fn start_with(node: &Node, body: &StartBody) -> Outcome<StartResultRow> {
+    let body = serde_json::to_value(body).map_err(Failure::failed)?;
     node.client.post(CHILDREN, &body, PATIENCE)
 }
 

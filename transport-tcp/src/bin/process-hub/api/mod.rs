@@ -1,5 +1,7 @@
 //! The JSON of the admin API, as its server writes it and its client reads it.
 
+pub(crate) mod steering;
+
 use std::collections::BTreeMap;
 
 use process_hub_core::MemberState;
@@ -62,6 +64,9 @@ pub(crate) struct SpecRow {
     pub(crate) kind: String,
     pub(crate) args: Value,
     pub(crate) restart: Restart,
+    /// What a node must have to run it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) requires: Vec<String>,
 }
 
 /// One running copy.
@@ -88,7 +93,13 @@ pub(crate) struct NewChild {
     pub(crate) restart: Restart,
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
+    /// What a node must have to run it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) requires: Vec<String>,
 }
+
+/// In a guided hub: the nodes of each child, first owner first.
+pub(crate) type Mapping = BTreeMap<String, Vec<String>>;
 
 /// `POST /v1/hubs/{hub}/children`
 #[derive(Debug, Serialize, Deserialize)]
@@ -103,9 +114,26 @@ pub(crate) struct StartBody {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) disable_logging: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) child_mapping: Option<Mapping>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_ms: Option<u64>,
     #[serde(default = "yes", rename = "await")]
     pub(crate) wait: bool,
+}
+
+impl StartBody {
+    /// Children to be started with the defaults of the API.
+    pub(crate) fn of(children: Vec<NewChild>) -> Self {
+        Self {
+            children,
+            on_failure: OnFailure::default(),
+            check_existing: true,
+            disable_logging: false,
+            child_mapping: None,
+            timeout_ms: None,
+            wait: true,
+        }
+    }
 }
 
 /// `DELETE /v1/hubs/{hub}/children`
