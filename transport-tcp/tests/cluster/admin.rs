@@ -74,6 +74,13 @@ fn every_error_is_json_with_a_code() {
     is(&node.post(CHILDREN, &json!({"childs": []})), 400, "malformed_request");
     is(&node.post(CHILDREN, &json!([1, 2])), 400, "malformed_request");
     is(&node.delete(CHILDREN, &json!({"ids": []})), 400, "no_children");
+    is(&node.get("/v1/hubs/other/steering"), 404, "unknown_hub");
+    is(&node.post("/v1/hubs/other/drain", &json!({})), 404, "unknown_hub");
+    is(&node.post("/v1/hubs/demo/drain?timeout_ms=soon", &json!({})), 400, "malformed_query");
+    is(&node.get("/v1/hubs/demo/cordon"), 405, "wrong_method");
+    is(&node.post("/v1/hubs/demo/weight", &json!({"weight": -1})), 400, "malformed_request");
+    is(&node.post("/v1/hubs/demo/plan", &json!({"explode": {}})), 400, "malformed_request");
+    is(&node.post("/v1/hubs/demo/plan", &json!({"leave": {"node": "n9"}})), 409, "not_a_member");
     is(&node.delete(CHILDREN, &json!({"ids": ["a", "a"]})), 400, "duplicate_id");
     let url = format!("{}{CHILDREN}", node.admin);
     let as_json = [("content-type", "application/json")];

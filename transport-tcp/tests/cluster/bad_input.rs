@@ -78,7 +78,7 @@ fn addresses_that_cannot_be_are_refused_before_anything_starts() {
         // Later flags win where one is given twice; so what is tested comes last.
         let output = run(&args);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{args:?}");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
         for word in words {
             assert!(said.contains(word), "{args:?} said {said:?}, which lacks {word:?}");
         }
@@ -89,9 +89,11 @@ fn addresses_that_cannot_be_are_refused_before_anything_starts() {
     node(&["--hub", ""], &["hub name must not be empty"]);
     let args = ["node", "--name", "n1", "--admin", "off", "--listen"];
     let listen = |addr| args.iter().copied().chain([addr]).collect::<Vec<&str>>();
-    fails(&listen("0.0.0.0:0"), 1, &["other machines", "plaintext"]);
-    fails(&listen("nonsense"), 1, &["`nonsense`", "HOST:PORT"]);
-    fails(&[&listen("0.0.0.0:0")[..], &["--accept-plaintext"]].concat(), 1, &["no cookie", "secret"]);
+    fails(&listen("0.0.0.0:0"), 2, &["other machines", "plaintext"]);
+    fails(&listen("nonsense"), 2, &["`nonsense`", "HOST:PORT"]);
+    fails(&[&listen("0.0.0.0:0")[..], &["--accept-plaintext"]].concat(), 2, &["no cookie", "secret"]);
+    fails(&["node", "--name", "", "--admin", "off", "--listen", "127.0.0.1:0"], 2, &["must not be empty"]);
+    fails(&["node", "--name", "n1", "--admin", "banana"], 2, &["--admin banana", "HOST:PORT"]);
     let admin = ["node", "--name", "n1", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"];
     fails(&admin, 2, &["not a loopback address", "--admin-token-file"]);
     fails(&["node", "--name", "n1", "--cookie-file", "/does/not/exist"], 2, &["/does/not/exist", "openssl rand"]);
@@ -136,6 +138,9 @@ fn strategies_that_make_no_sense_start_nothing() {
         (&["--partition", "dynamic:101%"], &["partition.quorum_size = 101", "from 1 to 100"]),
         (&["--partition", "static"], &["partition.quorum_size = 0"]),
         (&["--config", "/nowhere/config.toml"], &["cannot read /nowhere/config.toml"]),
+        (&["--set", "lease"], &["--set lease", "--set lease=2s"]),
+        (&["--set", "colour=red"], &["--set colour=red", "use distribution, redundancy"]),
+        (&["--weight", "1000"], &["weight", "64"]),
     ] {
         fails(&node(args), 2, words);
     }

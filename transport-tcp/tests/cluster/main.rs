@@ -13,3 +13,4 @@ mod cli;
 mod demo;
 mod failures;
 mod partitions;
+mod steering;
