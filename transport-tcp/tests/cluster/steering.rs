@@ -217,8 +217,10 @@ fn the_size_of_a_cluster_is_reset_only_where_it_counts() {
     let alone =
         Node::start("alone", &["--partition", "majority:3", "--set", "lease=500ms", "--set", "stop_timeout=500ms"]);
     refused(&alone.post(&format!("{HUB}/cluster-size"), &json!({"size": 0})), 400, "bad_size");
-    let (_, hubs) = alone.get("/v1/hubs");
-    assert_eq!(hubs[0]["locked"], json!(true), "{hubs}");
+    until("it is locked", || {
+        let (_, hubs) = alone.get("/v1/hubs");
+        when(hubs[0]["locked"] == json!(true), hubs)
+    });
     says(&alone, &["hubs"], "locked: it has no quorum");
     says(&alone, &["reset-cluster-size", "1"], "the cluster is taken to have 1 nodes");
     until("it serves", || {
