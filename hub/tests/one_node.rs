@@ -6,12 +6,12 @@ mod support;
 
 use std::time::Duration;
 
-use process_hub::core::config::HubConfig;
+use process_hub::core::config::{HubConfig, Partition};
 use process_hub::core::id::HubId;
 use process_hub::core::request::{self, ChildFailure, OnFailure, Status, Target};
 use process_hub::core::spec::{ChildSpec, Metadata, Restart};
 use process_hub::{CallError, HubEvent, ListScope, OpenHubError, SpecExt, StartError};
-use support::{Ask, Counter, Network, hub, id, node, until};
+use support::{Ask, Counter, Network, config, hub, hub_with, id, node, until};
 
 fn counters(range: std::ops::Range<usize>) -> impl Iterator<Item = ChildSpec> {
     range.map(|n| ChildSpec::of::<Counter>(format!("c{n}"), n as i64).unwrap())
@@ -156,4 +156,21 @@ async fn after_a_shutdown_everything_says_so() {
     while events.try_next().is_some() {}
     // Its address is free again.
     node(&network, "n1", &[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_has_yet_to_find_its_quorum_is_locked_and_says_so() {
+    let node = node(&Network::default(), "n1", &[]).await;
+    let hub = hub_with(
+        &node,
+        HubConfig {
+            partition: Partition::MajorityQuorum { initial_cluster_size: 3, track_max_size: true },
+            ..config()
+        },
+    )
+    .await;
+    assert!(hub.is_locked() && hub.is_partitioned());
+    let refused = hub.start_children(counters(0..1)).await.unwrap_err();
+    assert!(matches!(refused, StartError::Refused(request::StartError::Locked(_))), "{refused}");
+    assert!(hub.child_lookup(&id("c0")).is_none());
 }

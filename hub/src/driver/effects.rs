@@ -156,7 +156,11 @@ impl Driver {
         match (self.callers.remove(&id), reply) {
             // A caller that no longer waits is no error: the operation goes on without it.
             (Some(Caller::Handle(answer)), reply) => drop(answer.send(reply)),
-            (Some(Caller::Open(_, answer)), Reply::Opened(Ok(()))) => drop(answer.send(Ok(()))),
+            (Some(Caller::Open(hub, answer)), Reply::Opened(Ok(()))) => {
+                // A hub that has yet to find its quorum is locked from its first step on, and no view tells of that.
+                hub.shared().view.lock(self.node.hub(hub.id()).is_some_and(process_hub_core::Hub::is_locked));
+                drop(answer.send(Ok(())));
+            }
             (Some(Caller::Open(hub, answer)), Reply::Opened(Err(error))) => {
                 self.hubs_mut().remove(hub.id());
                 self.children.forget(hub.id());
