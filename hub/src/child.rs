@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 
 use crate::context::Context;
+use crate::state::State;
 
 /// A sort of child: a value with a mailbox, started and stopped by the hub, wherever in the cluster it belongs.
 ///
@@ -71,6 +72,49 @@ pub trait Child: Sized + Send + 'static {
     fn role_changed(&mut self, role: Role, ctx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (role, ctx);
         async {}
+    }
+
+    /// Another copy of the child is about to take its place: says what that one is to go on from. After this call it
+    /// handles nothing more, neither messages nor its timers: messages that wait, and those that come, follow to the
+    /// successor. Called only where the hub's migration hands states over. Default: it has no state to hand over, and its
+    /// successor starts afresh from its arguments.
+    ///
+    /// It must stay able to go on: where the move is called off, it serves again as if it had not been asked, and may be
+    /// asked anew. If the time runs out while this waits for something, the future is dropped there.
+    ///
+    /// # Errors
+    /// Whatever keeps it from handing over just now: it goes on serving where it is, and is asked again later.
+    fn prepare_handover(
+        &mut self,
+        ctx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<Option<State>, ChildError>> + Send {
+        let _ = ctx;
+        async { Ok(None) }
+    }
+
+    /// It is the successor: goes on from what the other copy said, after its own start and before any message. Default: it
+    /// refuses, since its kind hands nothing over.
+    ///
+    /// # Errors
+    /// Whatever keeps it from that: the other copy goes on serving.
+    fn accept_handover(
+        &mut self,
+        state: State,
+        ctx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<(), ChildError>> + Send {
+        let _ = (state, ctx);
+        async { Err(ChildError::new(format!("kind `{}` takes no state over", Self::KIND))) }
+    }
+
+    /// A cut has healed, and of two copies this one stays: takes in what the other had done meanwhile, as that one said by
+    /// [`Child::prepare_handover`]. At most once for each copy that lost; messages are handled before and after. Default:
+    /// nothing, what the other had done is lost.
+    ///
+    /// # Errors
+    /// Whatever keeps it from that; it is told as a hook event, and what the other had done is lost.
+    fn merge(&mut self, other: State, ctx: &mut Context<Self>) -> impl Future<Output = Result<(), ChildError>> + Send {
+        let _ = (other, ctx);
+        async { Ok(()) }
     }
 
     /// The last callback, unless one panicked or the time to stop ran out. Messages that still wait are not handled.

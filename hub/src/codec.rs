@@ -27,18 +27,42 @@ pub enum CodecError {
 
 /// Encodes a value of at most [`limits::PAYLOAD`] bytes.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
-    let bytes = bincode::serde::encode_to_vec(value, bincode::config::standard())
-        .map_err(|error| CodecError::Encode(error.to_string()))?;
-    if bytes.len() > limits::PAYLOAD {
-        return Err(CodecError::TooLarge { len: bytes.len(), limit: limits::PAYLOAD });
-    }
-    Ok(bytes.into())
+    encode_within(value, limits::PAYLOAD)
 }
 
 /// Decodes a value that must be all of `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     // The limit counts numbers by their size in memory, which may be eight times that in the bytes.
-    let config = bincode::config::standard().with_limit::<{ limits::PAYLOAD * 8 }>();
+    decode_with(bytes, bincode::config::standard().with_limit::<{ limits::PAYLOAD * 8 }>())
+}
+
+/// Encodes a child's state, of at most [`limits::STATE`] bytes.
+pub(crate) fn encode_state<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, CodecError> {
+    encode_within(value, limits::STATE)
+}
+
+/// Decodes a child's state.
+pub(crate) fn decode_state<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    decode_with(bytes, bincode::config::standard().with_limit::<{ limits::STATE * 8 }>())
+}
+
+/// Whether a state of this size can be handed over.
+pub(crate) fn check_state(len: usize) -> Result<(), CodecError> {
+    check(len, limits::STATE)
+}
+
+fn encode_within<T: Serialize + ?Sized>(value: &T, limit: usize) -> Result<Bytes, CodecError> {
+    let bytes = bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .map_err(|error| CodecError::Encode(error.to_string()))?;
+    check(bytes.len(), limit)?;
+    Ok(bytes.into())
+}
+
+fn check(len: usize, limit: usize) -> Result<(), CodecError> {
+    if len > limit { Err(CodecError::TooLarge { len, limit }) } else { Ok(()) }
+}
+
+fn decode_with<T: DeserializeOwned>(bytes: &[u8], config: impl bincode::config::Config) -> Result<T, CodecError> {
     let (value, read) =
         bincode::serde::decode_from_slice(bytes, config).map_err(|error| CodecError::Decode(error.to_string()))?;
     if read != bytes.len() {

@@ -133,6 +133,10 @@ impl<C: Child> Context<C> {
         self.token = token;
     }
 
+    pub(crate) fn set_token(&mut self, token: Token) {
+        self.token = token;
+    }
+
     /// The message of a timer whose time has come.
     pub(crate) fn poll_timers(&mut self, cx: &mut task::Context<'_>) -> Poll<C::Message> {
         match &mut self.timers {

@@ -28,6 +28,7 @@ mod options;
 mod runtime;
 mod session;
 mod spec;
+mod state;
 mod stats;
 #[cfg(test)]
 mod testing;
@@ -50,6 +51,7 @@ pub use instance::timers::TimerKey;
 pub use options::{LinkLimits, NodeOptions};
 pub use runtime::Runtime;
 pub use spec::SpecExt;
+pub use state::State;
 pub use stats::StatsSnapshot;
 pub use transport::{ConnectError, Connection, Listener, Peer, Transport};
 

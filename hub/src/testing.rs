@@ -75,10 +75,19 @@ impl Alone {
 
     /// Runs an instance of `C` and hands back its mailbox.
     pub(crate) fn run<C: Child>(&self, sequence: u64, args: C::Args) -> Arc<Mailbox> {
+        self.run_or_stand_by::<C>(sequence, args, false)
+    }
+
+    /// The same for one that stands by.
+    pub(crate) fn stand_by<C: Child>(&self, sequence: u64, args: C::Args) -> Arc<Mailbox> {
+        self.run_or_stand_by::<C>(sequence, args, true)
+    }
+
+    fn run_or_stand_by<C: Child>(&self, sequence: u64, args: C::Args, standby: bool) -> Arc<Mailbox> {
         let spec = Arc::new(ChildSpec::of::<C>("c1", args).unwrap());
         let mailbox = Arc::new(Mailbox::default());
         let (hub, token, role) = (self.hub.clone(), token(1), Role::Active);
-        let job = Job { hub, spec, sequence, token, role, mailbox: mailbox.clone() };
+        let job = Job { hub, spec, sequence, token, role, mailbox: mailbox.clone(), standby };
         TestRuntime::current().spawn(crate::instance::run::<C>(job));
         mailbox
     }
@@ -87,7 +96,7 @@ impl Alone {
     pub(crate) fn size<C: Child>(&self, args: C::Args) -> usize {
         let spec = Arc::new(ChildSpec::of::<C>("c1", args).unwrap());
         let (hub, mailbox) = (self.hub.clone(), Arc::new(Mailbox::default()));
-        let job = Job { hub, spec, sequence: 1, token: token(1), role: Role::Active, mailbox };
+        let job = Job { hub, spec, sequence: 1, token: token(1), role: Role::Active, mailbox, standby: false };
         size_of_val(&crate::instance::run::<C>(job)) + size_of::<Mailbox>()
     }
 

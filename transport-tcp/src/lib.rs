@@ -25,6 +25,7 @@ mod guide {
         children = "docs/children.md",
         custom_strategies = "docs/custom-strategies.md",
         embedding = "docs/embedding.md",
+        handover = "docs/handover.md",
         hooks = "docs/hooks.md",
         messaging = "docs/messaging.md",
         readme = "README.md",

@@ -13,7 +13,7 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::handle::Hub;
 use crate::hooks::Queue;
 use crate::instance::Job;
-use crate::instance::mailbox::{Envelope, Mailbox};
+use crate::instance::mailbox::{Envelope, Freeze, Mailbox, Take};
 
 /// Every instance that has not ended, by hub and sequence, and when those that were told to end must have.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ struct Local {
 struct Instance {
     mailbox: Arc<Mailbox>,
     started: bool,
+    /// The attempt for which its state was asked, if it has not been told to serve since.
+    frozen: Option<u32>,
     deadline: Option<Time>,
 }
 
@@ -62,14 +64,14 @@ impl Children {
         self.hubs.get(id).is_some_and(|local| local.hooks.alter(sequence, spec, now))
     }
 
-    /// Runs an instance; what kept it from running, if something did.
+    /// Runs an instance, or has it stand by; what kept it from that, if something did.
     pub(crate) fn start(
         &mut self,
         id: &HubId,
         spec: Arc<ChildSpec>,
         pid: &Pid,
-        token: Token,
-        role: Role,
+        (token, role): (Token, Role),
+        standby: bool,
     ) -> Result<(), SmolStr> {
         let Some(local) = self.hubs.get_mut(id) else {
             return Err(format_smolstr!("this node does not take part in hub `{id}`"));
@@ -80,8 +82,9 @@ impl Children {
         };
         let mailbox = Arc::new(Mailbox::default());
         let sequence = pid.sequence;
-        local.instances.insert(sequence, Instance { mailbox: mailbox.clone(), started: false, deadline: None });
-        let task = kind.task(Job { hub: local.hub.clone(), spec, sequence, token, role, mailbox });
+        let instance = Instance { mailbox: mailbox.clone(), started: false, frozen: None, deadline: None };
+        local.instances.insert(sequence, instance);
+        let task = kind.task(Job { hub: local.hub.clone(), spec, sequence, token, role, mailbox, standby });
         shared.node.runtime.spawn(task);
         Ok(())
     }
@@ -101,6 +104,29 @@ impl Children {
     pub(crate) fn set_role(&mut self, hub: &HubId, sequence: u64, role: Role, token: Token) {
         if let Some(instance) = self.instance(hub, sequence) {
             instance.mailbox.set_role(role, token);
+        }
+    }
+
+    /// Freezes an instance and asks it for its state by `until`.
+    pub(crate) fn freeze(&mut self, hub: &HubId, sequence: u64, attempt: u32, until: Time) {
+        if let Some(instance) = self.instance(hub, sequence) {
+            instance.frozen = Some(attempt);
+            instance.mailbox.freeze(Freeze { attempt, until });
+        }
+    }
+
+    /// Hands an instance the state of another copy.
+    pub(crate) fn give(&mut self, hub: &HubId, sequence: u64, take: Take) {
+        if let Some(instance) = self.instance(hub, sequence) {
+            instance.mailbox.take(take);
+        }
+    }
+
+    /// Has an instance handle messages that stood by or was frozen.
+    pub(crate) fn serve(&mut self, hub: &HubId, sequence: u64, token: Token) {
+        if let Some(instance) = self.instance(hub, sequence) {
+            instance.frozen = None;
+            instance.mailbox.serve(token);
         }
     }
 
@@ -124,7 +150,7 @@ impl Children {
     }
 
     /// Takes note of what an instance reports; whether the core is to hear of it.
-    pub(crate) fn report(&mut self, hub: &HubId, sequence: u64, event: &ChildEvent) -> bool {
+    pub(crate) fn report(&mut self, hub: &HubId, sequence: u64, event: &mut ChildEvent) -> bool {
         let Some(local) = self.hubs.get_mut(hub) else { return false };
         if matches!(event, ChildEvent::Altered { .. }) {
             return true;
@@ -135,6 +161,10 @@ impl Children {
                 instance.started = true;
                 local.hub.shared().node.stats.children_started.one();
             }
+            // Told to serve meanwhile, it goes on with what waits, as if it had not been asked.
+            ChildEvent::State { attempt, .. } if instance.frozen != Some(*attempt) => return false,
+            // All that was delivered is in there, and from here on nothing is.
+            ChildEvent::State { queued, .. } => *queued = instance.mailbox.drain(),
             ChildEvent::StartFailed { .. } | ChildEvent::Exited { .. } => self.remove(hub, sequence),
             _ => {}
         }

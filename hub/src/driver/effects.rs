@@ -6,7 +6,7 @@ use process_hub_core::hook::{HookEvent, HookKind};
 use process_hub_core::id::{HubId, Member, RequestId};
 use process_hub_core::message::Phase;
 use process_hub_core::request::Reply;
-use process_hub_core::spec::{ChildSpec, Role};
+use process_hub_core::spec::ChildSpec;
 use process_hub_core::{ChildEvent, Effect, Input, Lane, LinkEvent, LoadSample, Message, Time};
 
 use smol_str::SmolStr;
@@ -16,6 +16,7 @@ use crate::error::{Closed, OpenHubError};
 use crate::events::HubEvent;
 use crate::handle::HubSlot;
 use crate::hooks::{Change, HookError};
+use crate::instance::mailbox::Take;
 use crate::session::outbox::Pushed;
 
 impl Driver {
@@ -28,22 +29,15 @@ impl Driver {
                     self.link_down(member, &reason);
                 }
             }
-            // No kind of child hands over yet: whoever stands by is given nothing to handle anyway, whoever is asked for its
-            // state refuses, and is not frozen.
-            Effect::TakeState { hub, sequence, attempt, .. } => {
-                let state = Err(SmolStr::new_static("this kind of child has no state to hand over"));
-                let event = ChildEvent::State { attempt, state, queued: Vec::new() };
-                self.later.push(Input::Child { hub, sequence, event });
+            Effect::TakeState { hub, sequence, attempt, deadline, .. } => {
+                self.children.freeze(&hub, sequence, attempt, now + deadline);
             }
-            Effect::GiveState { hub, sequence, .. } => {
-                let result = Err(SmolStr::new_static("this kind of child takes no state over"));
-                self.later.push(Input::Child { hub, sequence, event: ChildEvent::StateTaken { result } });
+            Effect::GiveState { hub, sequence, state, why, deadline, .. } => {
+                self.children.give(&hub, sequence, Take { state, why, until: now + deadline });
             }
-            Effect::Serve { hub, sequence, token, .. } => {
-                self.children.set_role(&hub, sequence, Role::Active, token);
-            }
-            Effect::Start { hub, spec, pid, token, role, standby: _ } => {
-                if let Err(reason) = self.children.start(&hub, spec, &pid, token, role) {
+            Effect::Serve { hub, sequence, token, .. } => self.children.serve(&hub, sequence, token),
+            Effect::Start { hub, spec, pid, token, role, standby } => {
+                if let Err(reason) = self.children.start(&hub, spec, &pid, (token, role), standby) {
                     self.later.push(Input::Child {
                         hub,
                         sequence: pid.sequence,

@@ -199,8 +199,8 @@ impl Driver {
             let now = self.breathe();
             self.news(now, news);
         }
-        for ChildReport { hub, sequence, event } in inbox.reports.drain(..) {
-            if self.children.report(&hub, sequence, &event) {
+        for ChildReport { hub, sequence, mut event } in inbox.reports.drain(..) {
+            if self.children.report(&hub, sequence, &mut event) {
                 let now = self.breathe();
                 self.handle(now, Input::Child { hub, sequence, event });
             }

@@ -1,5 +1,6 @@
 //! One running child: its mailbox, and the task that runs its callbacks.
 
+mod handover;
 pub(crate) mod mailbox;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub(crate) struct Job {
     pub(crate) token: Token,
     pub(crate) role: Role,
     pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) standby: bool,
 }
 
 /// Messages handled in a row before others get a turn.
@@ -64,11 +66,13 @@ struct Alive<C: Child> {
     child: C,
     ctx: Context<C>,
     mailbox: Arc<Mailbox>,
+    // Whether it handles messages and timers: not while it stands by, nor once it was frozen.
+    serving: bool,
 }
 
 /// Starts an instance; reports if that fails.
 async fn begin<C: Child>(job: Job) -> Option<Alive<C>> {
-    let Job { hub, spec, sequence, token, role, mailbox } = job;
+    let Job { hub, spec, sequence, token, role, mailbox, standby } = job;
     let args = codec::decode::<C::Args>(&spec.args);
     let mut ctx = Context::<C>::new(hub, spec, sequence, token, role);
     let started = match args {
@@ -76,7 +80,7 @@ async fn begin<C: Child>(job: Job) -> Option<Alive<C>> {
         Err(error) => Ok(Err(ChildError::new(format!("its arguments do not fit: {error}")))),
     };
     let reason = match started {
-        Ok(Ok(child)) => return Some(Alive { child, ctx, mailbox }),
+        Ok(Ok(child)) => return Some(Alive { child, ctx, mailbox, serving: !standby }),
         Ok(Err(error)) => error.into_text(),
         Err(Cut::Panicked(text)) => text,
         Err(Cut::Killed) => return None,
@@ -87,7 +91,7 @@ async fn begin<C: Child>(job: Job) -> Option<Alive<C>> {
 
 /// Lets go of an instance, then reports its end: another instance may need what it holds.
 fn end<C: Child>(alive: Option<Alive<C>>, reason: Option<ExitReason>) {
-    let Some(Alive { child, ctx, mailbox: _ }) = alive else { return };
+    let Some(Alive { child, ctx, .. }) = alive else { return };
     let dropped = caught(move || drop(child));
     if let Some(reason) = reason {
         let reason = match dropped {
@@ -121,7 +125,7 @@ impl<C: Child> Alive<C> {
             let outcome = match self.ctx.take_end() {
                 Some(cause) => Box::pin(stop(&mut self.child, &mut self.ctx, &self.mailbox, cause)),
                 None => {
-                    let todo = next(&mut self.ctx, &self.mailbox).await;
+                    let todo = next(&mut self.ctx, &self.mailbox, self.serving).await;
                     self.callback(todo)
                 }
             };
@@ -135,7 +139,7 @@ impl<C: Child> Alive<C> {
 
     /// What is to be done, being done.
     fn callback(&mut self, todo: Todo<C::Message>) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
-        let Self { child, ctx, mailbox } = self;
+        let Self { child, ctx, mailbox, serving } = self;
         match todo {
             Todo::Handle(message) => Box::pin(async move {
                 let cut = guarded(mailbox, async { child.handle(message, ctx).await }).await.err();
@@ -154,6 +158,16 @@ impl<C: Child> Alive<C> {
                     let cut = guarded(mailbox, async { child.role_changed(role, ctx).await }).await.err();
                     outcome(ctx, cut)
                 })
+            }
+            Todo::Inbox(Next::Freeze(freeze)) => {
+                *serving = false;
+                Box::pin(handover::prepare(child, ctx, mailbox, freeze))
+            }
+            Todo::Inbox(Next::Take(take)) => Box::pin(handover::take(child, ctx, mailbox, take)),
+            Todo::Inbox(Next::Serve(token)) => {
+                *serving = true;
+                ctx.set_token(token);
+                Box::pin(ready(Outcome::Done))
             }
             Todo::Inbox(Next::Stop(why)) => Box::pin(stop(child, ctx, mailbox, StopCause::Told(why))),
             Todo::Inbox(Next::Killed) => Box::pin(ready(Outcome::Killed)),
@@ -192,13 +206,14 @@ enum Todo<M> {
     Handle(M),
 }
 
-/// Waits for the next thing: the mailbox first, so that its own timers cannot keep a child from stopping.
-async fn next<C: Child>(ctx: &mut Context<C>, mailbox: &Mailbox) -> Todo<C::Message> {
+/// Waits for the next thing: the mailbox first, so that its own timers cannot keep a child from stopping. Unless it is
+/// serving, its messages and timers wait.
+async fn next<C: Child>(ctx: &mut Context<C>, mailbox: &Mailbox, serving: bool) -> Todo<C::Message> {
     poll_fn(|cx| {
-        if let Poll::Ready(next) = mailbox.poll_next(cx) {
+        if let Poll::Ready(next) = mailbox.poll_next(serving, cx) {
             return Poll::Ready(Todo::Inbox(next));
         }
-        ctx.poll_timers(cx).map(Todo::Handle)
+        if serving { ctx.poll_timers(cx).map(Todo::Handle) } else { Poll::Pending }
     })
     .await
 }
@@ -239,6 +254,20 @@ async fn guarded<T>(mailbox: &Mailbox, callback: impl Future<Output = T>) -> Res
         Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
         Ok(Poll::Pending) => mailbox.poll_killed(cx).map(|()| Err(Cut::Killed)),
         Err(text) => Poll::Ready(Err(Cut::Panicked(text))),
+    })
+    .await
+}
+
+/// The same for a callback that may take until `end`; `None` when it took longer and was dropped.
+async fn guarded_until<T>(
+    mailbox: &Mailbox,
+    end: impl Future<Output = ()>,
+    callback: impl Future<Output = T>,
+) -> Result<Option<T>, Cut> {
+    let (mut callback, mut end) = (pin!(guarded(mailbox, callback)), pin!(end));
+    poll_fn(|cx| match callback.as_mut().poll(cx) {
+        Poll::Ready(called) => Poll::Ready(called.map(Some)),
+        Poll::Pending => end.as_mut().poll(cx).map(|()| Ok(None)),
     })
     .await
 }

@@ -1,9 +1,10 @@
 //! A number that can be added to.
 
-use process_hub::{Child, ChildError, Context};
+use process_hub::{Child, ChildError, Context, State};
 use serde::{Deserialize, Serialize};
 
-/// A child that counts. Its argument is where it begins (0 if absent). The count lives as long as the instance.
+/// A child that counts. Its argument is where it begins (0 if absent). The count lives as long as the instance, and goes
+/// with the child where the hub's migration hands states over.
 #[derive(Debug)]
 pub struct Counter(i64);
 
@@ -40,6 +41,22 @@ impl Child for Counter {
             CounterMessage::Get => {}
         }
         Count { value: self.0 }
+    }
+
+    async fn prepare_handover(&mut self, _: &mut Context<Self>) -> Result<Option<State>, ChildError> {
+        State::of(&self.0).map(Some)
+    }
+
+    async fn accept_handover(&mut self, state: State, _: &mut Context<Self>) -> Result<(), ChildError> {
+        self.0 = state.read()?;
+        Ok(())
+    }
+
+    /// Both copies had counted on from the same number, which nobody has kept: their sum would count it twice, so the
+    /// higher count stays.
+    async fn merge(&mut self, other: State, _: &mut Context<Self>) -> Result<(), ChildError> {
+        self.0 = self.0.max(other.read()?);
+        Ok(())
     }
 }
 
