@@ -172,6 +172,11 @@ pub enum Effect {
         /// Of which child.
         id: ChildId,
     },
+    /// This node takes no part in a hub any more: abandon the instances of it that are left, without an answer.
+    HubClosed {
+        /// Which hub.
+        hub: HubId,
+    },
     /// Find out how busy this node is. Answered by [`crate::Input::Load`]; without an answer the hub's load balancer
     /// takes the node to be half busy.
     SampleLoad {

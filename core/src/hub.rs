@@ -62,6 +62,8 @@ pub enum HubInput {
     Load(LoadSample),
     /// This node is to leave: hand over its children.
     Leave,
+    /// This node takes no part any more: whoever waits is answered, and the others are told.
+    Close,
     /// What is sent to a member that is up is dropped for now: changes to it wait, and so does new work.
     Congested(Member),
     /// What is sent to it is not dropped any more, or goes another way. Without an earlier `Congested`, nothing.

@@ -244,6 +244,8 @@ pub enum HubMessage {
     Memory(WireMemory),
     /// How busy the sender is.
     Load(LoadSample),
+    /// The sender takes no part in the hub any more, in this life.
+    Bye,
 }
 
 /// What a member says first about a hub.

@@ -1,6 +1,6 @@
 //! A node: membership, and the hubs it takes part in.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::mem;
 
@@ -11,7 +11,7 @@ use crate::id::{Addr, Boot, HubId, Member, NodeId, RequestId};
 use crate::input::Input;
 use crate::membership::{Fact, Membership, Route};
 use crate::message::{Attributes, HubMessage, Message};
-use crate::request::{CallError, Reply, Request, ResetError, StartError, StopError};
+use crate::request::{CallError, LeaveHubError, Reply, Request, ResetError, StartError, StopError};
 use crate::steering::SteerError;
 use crate::time::Time;
 
@@ -50,6 +50,9 @@ pub struct Node {
     /// Whether it looks for others.
     seeds: bool,
     leaving: Option<Leaving>,
+    /// Hubs that are being left, and those that were: this life takes no part in them again.
+    closing: BTreeMap<HubId, Leaving>,
+    closed: BTreeSet<HubId>,
     now: Time,
 }
 
@@ -75,6 +78,8 @@ impl Node {
             attributes: config.attributes(),
             seeds: !config.join.is_empty(),
             leaving: None,
+            closing: BTreeMap::new(),
+            closed: BTreeSet::new(),
             now: Time::ZERO,
         })
     }
@@ -95,6 +100,7 @@ impl Node {
             Input::Child { hub, sequence, event } => self.hub_input(&hub, HubInput::Child { sequence, event }, effects),
             Input::Altering { hub, wanted } => self.hub_input(&hub, HubInput::Altering { wanted }, effects),
         }
+        self.check_hubs_left(effects);
         self.check_left(effects);
         self.route(effects, begin);
     }
@@ -129,11 +135,11 @@ impl Node {
             Message::Refused { member } => {
                 self.with_membership(effects, |membership, now, facts| membership.refused(now, &from, &member, facts));
             }
-            Message::Hub { hub, body } => self.hub_input(&hub, HubInput::Message { from, body }, effects),
+            Message::Hub { hub, body } => self.hub_message(hub, from, body, effects),
             Message::Relay { to, hub, body } => self.relay(from, to, hub, body, effects),
             // One hop only, and only through a member: further origins cannot be told from forgeries.
             Message::Relayed { origin, hub, body } if self.membership.is_up(&from) && origin != *self.member() => {
-                self.hub_input(&hub, HubInput::Message { from: origin, body }, effects);
+                self.hub_message(hub, origin, body, effects);
             }
             Message::Relayed { .. } => {}
             Message::RelayFailed { to } => self.membership.relay_failed(self.now, &from, &to),
@@ -143,7 +149,7 @@ impl Node {
     /// Passes a message on between two members that have no link to each other.
     fn relay(&mut self, from: Member, to: Member, hub: HubId, body: HubMessage, effects: &mut Effects) {
         if to == *self.member() {
-            return self.hub_input(&hub, HubInput::Message { from, body }, effects);
+            return self.hub_message(hub, from, body, effects);
         }
         let (to, message) = match self.membership.route(&to) {
             Route::Direct => (to, Message::Relayed { origin: from, hub, body }),
@@ -172,6 +178,7 @@ impl Node {
         let hub = match &request {
             Request::OpenHub(_) => None,
             Request::Leave { .. } => None,
+            Request::LeaveHub { hub, .. } => Some(hub.clone()),
             Request::Start { hub, .. }
             | Request::Stop { hub, .. }
             | Request::Call { hub, .. }
@@ -187,6 +194,9 @@ impl Node {
                 effects.push(Effect::Reply { id, reply: Reply::Opened(opened) });
             }
             (_, Request::Leave { deadline }) => self.leave(id, self.now + deadline, effects),
+            (Some(hub), Request::LeaveHub { deadline, .. }) if self.hubs.contains_key(&hub) => {
+                self.leave_hub(id, hub, self.now + deadline, effects);
+            }
             (Some(hub), request) if self.hubs.contains_key(&hub) => {
                 self.hub_input(&hub, HubInput::Request { id, request }, effects);
             }
@@ -205,6 +215,9 @@ impl Node {
             (Some(hub), Request::ResetClusterSize { .. }) => {
                 effects.push(Effect::Reply { id, reply: Reply::Reset(Err(ResetError::UnknownHub(hub))) });
             }
+            (Some(hub), Request::LeaveHub { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::HubLeft(Err(LeaveHubError::UnknownHub(hub))) });
+            }
             (Some(hub), Request::Steer { .. }) => {
                 effects.push(Effect::Reply { id, reply: Reply::Steered(Err(SteerError::UnknownHub(hub))) });
             }
@@ -222,6 +235,10 @@ impl Node {
         let id = config.id.clone();
         if self.hubs.contains_key(&id) {
             return Err(ConfigError::new("id", id, "this node takes part in that hub already: choose another name"));
+        }
+        if self.closed.contains(&id) {
+            let problem = "this life of the node has left that hub: start the node anew, or choose another name";
+            return Err(ConfigError::new("id", id, problem));
         }
         if self.hubs.len() >= limits::HUBS {
             return Err(ConfigError::new("id", id, "this node takes part in too many hubs already"));
@@ -250,6 +267,45 @@ impl Node {
         self.tell_hubs(&HubInput::Leave, effects);
     }
 
+    fn leave_hub(&mut self, caller: RequestId, hub: HubId, deadline: Time, effects: &mut Effects) {
+        let none = Leaving { callers: Vec::new(), deadline, over: false };
+        let closing = self.closing.entry(hub.clone()).or_insert(none);
+        closing.callers.push(caller);
+        closing.deadline = closing.deadline.min(deadline);
+        self.hub_input(&hub, HubInput::Leave, effects);
+    }
+
+    /// Once a hub that is being left has nothing left here, or its deadline has passed, it is no more.
+    fn check_hubs_left(&mut self, effects: &mut Effects) {
+        while let Some(hub) = self.next_closed() {
+            let (Some(closing), Some(mut closed)) = (self.closing.remove(&hub), self.hubs.remove(&hub)) else {
+                continue;
+            };
+            let left = closed.local_len() as u64;
+            closed.handle(self.now, HubInput::Close, effects);
+            effects.push(Effect::HubClosed { hub: hub.clone() });
+            for id in closing.callers {
+                effects.push(Effect::Reply { id, reply: Reply::HubLeft(Ok(left)) });
+            }
+            self.closed.insert(hub);
+        }
+    }
+
+    fn next_closed(&self) -> Option<HubId> {
+        let over = |(hub, closing): &(&HubId, &Leaving)| {
+            closing.deadline <= self.now || self.hubs.get(*hub).is_none_or(Hub::has_left)
+        };
+        self.closing.iter().find(over).map(|(hub, _)| hub.clone())
+    }
+
+    /// Whoever takes this node to be in a hub that it has left is told that it is not.
+    fn tell_closed(&self, hub: HubId, from: Member, body: &HubMessage, effects: &mut Effects) {
+        if self.closed.contains(&hub) && *body != HubMessage::Bye {
+            let message = Message::Hub { hub, body: HubMessage::Bye };
+            effects.push(Effect::Send { to: from, lane: Lane::Bulk, message });
+        }
+    }
+
     /// Once no hub has anything left here, or the deadline has passed, the others are told goodbye.
     fn check_left(&mut self, effects: &mut Effects) {
         let Some(leaving) = &mut self.leaving else { return };
@@ -264,6 +320,14 @@ impl Node {
             if !mem::replace(&mut leaving.over, true) {
                 self.with_membership(effects, |membership, now, facts| membership.leave(now, facts));
             }
+        }
+    }
+
+    fn hub_message(&mut self, hub: HubId, from: Member, body: HubMessage, effects: &mut Effects) {
+        if self.hubs.contains_key(&hub) {
+            self.hub_input(&hub, HubInput::Message { from, body }, effects);
+        } else {
+            self.tell_closed(hub, from, &body, effects);
         }
     }
 
@@ -309,7 +373,8 @@ impl Node {
     pub fn next_timeout(&self) -> Option<Time> {
         let hubs = self.hubs.values().filter_map(Hub::next_timeout).min();
         let leaving = self.leaving.as_ref().filter(|leaving| !leaving.over).map(|leaving| leaving.deadline);
-        [self.membership.next_timeout(), hubs, leaving].into_iter().flatten().min()
+        let closing = self.closing.values().map(|closing| closing.deadline).min();
+        [self.membership.next_timeout(), hubs, leaving, closing].into_iter().flatten().min()
     }
 
     /// Itself, in its present life.

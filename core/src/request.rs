@@ -88,6 +88,15 @@ pub enum Request {
         /// Which change.
         change: Change,
     },
+    /// Hand the children of one hub on this node to others, then take no part in that hub any more; the node stays. A
+    /// life of a node that has left a hub cannot enter it again. Answered by [`Reply::HubLeft`] when none of the hub's
+    /// children runs here any more, or when `deadline` has passed.
+    LeaveHub {
+        /// Which hub.
+        hub: HubId,
+        /// How long to wait for the children to end, at most.
+        deadline: Duration,
+    },
     /// Hand the children of this node to others, then leave the cluster. Answered by [`Reply::Left`] when no child
     /// runs here any more, or when `deadline` has passed.
     Leave {
@@ -190,6 +199,8 @@ pub enum Reply {
     Reset(Result<(), ResetError>),
     /// To [`Request::Leave`]. The number is how many children still ran here when the deadline passed.
     Left(u64),
+    /// To [`Request::LeaveHub`]. The number is how many of its children still ran here when the deadline passed.
+    HubLeft(Result<u64, LeaveHubError>),
     /// To [`Request::Steer`].
     Steered(Result<Steered, SteerError>),
     /// To [`Request::Explain`].
@@ -306,6 +317,15 @@ pub enum ResetError {
     /// No cluster has no nodes, and none has so many.
     #[error("a cluster of {0} nodes cannot be: name a size from 1 to 1024")]
     OutOfRange(u32),
+}
+
+/// A hub was not left; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaveHubError {
+    /// The node does not take part in that hub.
+    #[error("this node does not take part in hub `{0}`: name one that it runs")]
+    UnknownHub(HubId),
 }
 
 /// A message could not be handed over, or no reply came.

@@ -374,6 +374,29 @@ fn weights_and_labels_move_children_while_they_run() {
     assert_eq!((said.nodes[&node("n2")].weight, said.nodes[&node("n1")].labels.len()), (0, 0));
 }
 
+/// Found by simulation (seed 900131): nobody else could call the move off, since a node of that name was there.
+#[test]
+fn a_move_whose_node_restarts_is_called_off_by_its_next_life() {
+    let mut world = World::new(&["n1", "n2", "n3", "n4"]);
+    world.start_ok("n1", 20);
+    let home = world.host_of("c7")[0].clone();
+    let others: Vec<&str> = ["n1", "n2", "n3", "n4"].into_iter().filter(|name| node(name) != home).collect();
+    let (mover, deaf) = (others[0], others[1]);
+    world.cut.insert((node(mover), node(deaf)));
+    let act = Steer::Migrate { id: id("c7"), to: node(mover), timeout: Duration::from_secs(60) };
+    world.request(mover, Request::Steer { hub: hub_id(), act });
+    let told = world.hubs[others[2]].explain(&id("c7")).unwrap();
+    assert!(matches!(&told.rule, Rule::Ring { .. }), "{told:?}");
+    world.crash(mover);
+    world.cut.clear();
+    world.join(mover, 2, false);
+    world.run_for(1_000);
+    world.crash(home.as_str());
+    world.run_for(2_000);
+    assert_eq!(world.host_of("c7").len(), 1, "{:?}", world.hubs[mover].explain(&id("c7")));
+    world.assert_converged(20);
+}
+
 #[test]
 fn a_move_that_not_all_members_hear_of_is_taken_back() {
     let mut world = World::new(&["n1", "n2", "n3"]);

@@ -111,6 +111,18 @@ pub enum ResetError {
     Closed(#[from] Closed),
 }
 
+/// A hub was not left. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaveHubError {
+    /// The node says no.
+    #[error(transparent)]
+    Refused(#[from] request::LeaveHubError),
+    /// The node was shut down. If that happened while the leave was awaited, the children were ended with the node.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
 /// A message could not be handed to a child, or no reply came back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -42,7 +42,8 @@ pub use driver::start;
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{
-    CallError, Closed, OpenHubError, ResetError, SpecError, StartError, StartNodeError, SteerError, StopError,
+    CallError, Closed, LeaveHubError, OpenHubError, ResetError, SpecError, StartError, StartNodeError, SteerError,
+    StopError,
 };
 pub use events::{Events, HubEvent};
 pub use handle::{Hub, HubBuilder, ListScope, NodeHandle, Pending, StartChildren, StopChildren};

@@ -194,3 +194,47 @@ async fn after_a_shutdown_nothing_is_steered() {
     assert_eq!(hub.explain(&id("c")).await, Err(SteerError::Closed(process_hub::Closed)));
     assert_eq!(hub.reset_cluster_size(1).await, Err(ResetError::Closed(process_hub::Closed)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_is_left_while_its_node_stays() {
+    let network = Network::default();
+    let nodes = cluster(&network, 3).await;
+    let (first, second) = (&nodes[0].1, &nodes[1].1);
+    let other = nodes[1].0.hub(HubConfig::new(process_hub::core::id::HubId::new("other").unwrap()));
+    let other = other.child::<Counter>().start().await.unwrap();
+    other.start_children(counters(5)).await.unwrap();
+    first.start_children(counters(60)).await.unwrap();
+    assert!(here(second) > 5);
+    assert_eq!(second.leave(SOON).await, Ok(0));
+    // It is gone for the hub, at once and everywhere, and nowhere else.
+    assert!(!second.is_alive() && second.members().is_empty() && all(second) == 0);
+    until("the others know", || [first, &nodes[2].1].iter().all(|hub| hub.nodes(true).len() == 2)).await;
+    assert_eq!(here(first) + here(&nodes[2].1), 60);
+    assert_eq!(nodes[0].0.members().len(), 3);
+    assert!(nodes[1].0.is_alive() && nodes[1].0.get_hub(first.id()).is_none());
+    assert_eq!(here(&other), 5);
+    other.call::<Counter>(&id("c1"), Ask::Get).await.unwrap();
+
+    let again = second.leave(SOON).await;
+    assert_eq!(again, Err(request::LeaveHubError::UnknownHub(config().id).into()));
+    let unknown = second.start_children(counters(1)).await;
+    assert_eq!(unknown, Err(request::StartError::UnknownHub(config().id).into()));
+    let anew = nodes[1].0.hub(config()).child::<Counter>().start().await.unwrap_err();
+    assert!(anew.to_string().contains("start the node anew"), "{anew}");
+    // Whoever comes later does not wait for it either.
+    let fourth = hub(&node(&network, "n4", &["n1"]).await).await;
+    until("the fourth has its share", || here(&fourth) > 5 && all(&fourth) == 60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_hub_that_is_left_is_answered() {
+    let network = Network::default();
+    let nodes = cluster(&network, 1).await;
+    let hub = &nodes[0].1;
+    hub.start_children(counters(3)).await.unwrap();
+    let waits = ChildSpec::of::<Counter>("waits", 1).unwrap().requires(["gpu"]);
+    let pending = hub.start_children([waits]).submit().await.unwrap();
+    let left = hub.leave(Duration::from_secs(1)).await;
+    assert_eq!(left, Ok(3), "nobody is there to take them");
+    assert_eq!(pending.await.unwrap().errors()[0].reason, request::ChildFailure::Timeout);
+}

@@ -334,7 +334,13 @@ impl Chaos {
         }
         world.count("leave");
         let deadline = std::time::Duration::from_micros(self.random.log_between(100_000, 5_000_000));
-        world.request(host, Request::Leave { deadline });
+        // A process that leaves the hub and then ends without a word is gone for the hub as well as for the cluster.
+        let hub = world.hub_id().clone();
+        let request = match self.random.chance(300_000) {
+            true => Request::LeaveHub { hub, deadline },
+            false => Request::Leave { deadline },
+        };
+        world.request(host, request);
         if self.random.chance(400_000) {
             let at = world.now + self.random.log_between(1, 2_000_000);
             self.at(at, Act::Kill { host });

@@ -1,11 +1,18 @@
-//! This node goes away: it owns nothing any more, and its children end once the others know.
+//! This node goes away, or leaves one hub: it owns nothing any more, and its children end once the others know.
+
+use alloc::vec::Vec;
 
 use smol_str::SmolStr;
 
 use super::Step;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
-use crate::message::Phase;
+use crate::id::Member;
+use crate::message::{HubMessage, Phase};
+use crate::time::Time;
+
+/// No deadline is later.
+const END_OF_TIME: Time = Time(u64::MAX);
 
 impl Hub {
     pub(super) fn leave(&mut self, step: &mut Step<'_>) {
@@ -17,6 +24,23 @@ impl Hub {
         self.hook(step, HookEvent::CoordinatorShutdown { reason: SmolStr::new_static("leaving") });
         self.outbox.phase(Phase::Leaving);
         self.refresh_view(step);
+    }
+
+    /// This node takes no part in the hub any more. Every caller that still waits is answered as if the time were over.
+    pub(super) fn close(&mut self, step: &mut Step<'_>) {
+        while let Some(number) = self.requests.next_expired(END_OF_TIME) {
+            self.expire_request(step, number);
+        }
+        while let Some(number) = self.calls.next_expired(END_OF_TIME) {
+            self.expire_call(step, number);
+        }
+        self.abandon_moves(step);
+        // What a roll-back has undone just now goes ahead of the goodbye.
+        self.flush(step);
+        let members: Vec<Member> = self.peers.values().map(|peer| peer.member.clone()).collect();
+        for member in members {
+            self.send(step, &member, HubMessage::Bye);
+        }
     }
 
     /// Whether this node has left: none of its instances is left, and the others were told.

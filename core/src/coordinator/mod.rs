@@ -88,11 +88,12 @@ impl Hub {
                     step.fx.push(Effect::Reply { id, reply: Reply::Planned(self.plan(&change)) });
                 }
                 // A node's own affairs; its hubs hear of them in other words.
-                Request::OpenHub(_) | Request::Leave { .. } => {}
+                Request::OpenHub(_) | Request::LeaveHub { .. } | Request::Leave { .. } => {}
             },
             HubInput::Child { sequence, event } => self.child(step, sequence, event),
             HubInput::Load(sample) => self.load(step, sample),
             HubInput::Leave => self.leave(step),
+            HubInput::Close => return self.close(step),
             HubInput::Congested(member) => self.congested(&member),
             HubInput::Drained(member) => self.drained(step, &member),
             HubInput::Altering { wanted } => self.alters.set_wanted(wanted),
@@ -146,6 +147,7 @@ impl Hub {
         }
         match body {
             HubMessage::Hello(hello) => self.hello(step, &from.node, hello),
+            HubMessage::Bye => self.member_down(step, &from),
             _ if !self.peers.get(&from.node).is_some_and(crate::peer::Peer::is_accepted) => (),
             HubMessage::Batch { epoch, number, batch } => self.batch(step, &from.node, epoch, number, &batch),
             HubMessage::BatchAck { epoch, number } => self.batch_ack(step, &from.node, epoch, number),

@@ -42,7 +42,11 @@ impl Hub {
             .take(most)
             .map(|(key, record)| {
                 let owned = || record.subject(key).is_some_and(|subject| self.view.is_owner(&subject));
-                let ours = mine(record) || owned() || self.awaits_winner(record) || self.is_to_be_given(key);
+                let ours = mine(record)
+                    || owned()
+                    || self.awaits_winner(record)
+                    || self.is_to_be_given(key)
+                    || self.holds_in_vain(key, record);
                 (key.clone(), ours)
             })
             .collect();
@@ -100,6 +104,9 @@ impl Hub {
             return;
         }
         let Some(record) = self.registry.record(key) else { return };
+        if self.holds_in_vain(key, record) {
+            return self.let_go(step, key);
+        }
         match (record.mine(), winner) {
             (None, None) => {}
             (None, Some(_)) => self.start_if_owner(step, key),

@@ -199,6 +199,33 @@ impl Hub {
         Some(Err(SteerError::Timeout(id)))
     }
 
+    /// Whether a child waits for a move that an earlier life of this node began: nobody else can call that off while this
+    /// node is there.
+    pub(super) fn holds_in_vain(&self, key: &Key, record: &Record) -> bool {
+        let Some(start) = record.winner() else { return false };
+        let held = |assigned: &Assignment| assigned.held && assigned.by == self.me.node;
+        start.assigned.as_deref().is_some_and(held)
+            && self.phase == Phase::Ready
+            && self.view.is_complete()
+            && !self.moves.moving.iter().any(|moving| moving.dot == start.dot && moving.key == *key)
+    }
+
+    /// Has a child that is held go on as before.
+    pub(super) fn let_go(&mut self, step: &mut Step<'_>, key: &Key) {
+        let Some(start) = self.registry.record(key).and_then(Record::winner) else { return };
+        let (dot, Some(held)) = (start.dot, start.assigned.as_deref().cloned()) else { return };
+        self.tell_assignment(step, key, dot, Assignment { version: held.version + 1, held: false, ..held });
+    }
+
+    /// This node takes no part any more: moves go on without it, as far as they have been told.
+    pub(super) fn abandon_moves(&mut self, step: &mut Step<'_>) {
+        let moving = core::mem::take(&mut self.moves.moving).into_iter().map(|moving| moving.caller);
+        let draining = core::mem::take(&mut self.moves.draining).into_iter().map(|(caller, _)| caller);
+        for caller in moving.chain(draining) {
+            answer(step, caller, Err(SteerError::Leaving));
+        }
+    }
+
     fn answer_drains(&mut self, step: &mut Step<'_>) {
         let over = !self.attributes.draining
             || (self.supervisor.is_empty() && self.view.is_complete() && self.work.is_empty());

@@ -168,6 +168,7 @@ fn bodies() -> Vec<HubMessage> {
         HubMessage::LeaseRelease { round: 9 },
         HubMessage::Memory(memory()),
         HubMessage::Load(LoadSample { cpu_permille: 250, run_queue: 3, children: 40_000, memory_bytes: 1 << 33 }),
+        HubMessage::Bye,
     ]
 }
 
@@ -217,6 +218,7 @@ fn body_name(body: &HubMessage) -> String {
         HubMessage::LeaseRelease { .. } => "lease_release".into(),
         HubMessage::Memory(_) => "memory".into(),
         HubMessage::Load(_) => "load".into(),
+        HubMessage::Bye => "bye".into(),
         HubMessage::CallReply { reply: Ok(_), .. } => "call_reply.ok".into(),
         HubMessage::CallReply { reply: Err(error), .. } => {
             let words = format!("{error:?}");

@@ -38,6 +38,18 @@ struct Instance {
     deadline: Option<Time>,
 }
 
+impl Local {
+    fn kill(self) {
+        let stats = &self.hub.shared().node.stats;
+        for instance in self.instances.values() {
+            instance.mailbox.kill();
+            if instance.started {
+                stats.children_ended.one();
+            }
+        }
+    }
+}
+
 impl Children {
     pub(crate) fn open(&mut self, hub: Hub) {
         let hooks = Queue::open(hub.clone());
@@ -195,11 +207,18 @@ impl Children {
 
     /// Abandons every instance.
     pub(crate) fn kill_all(&mut self) {
-        for instance in self.hubs.values().flat_map(|local| local.instances.values()) {
-            instance.mailbox.kill();
+        while let Some((_, local)) = self.hubs.pop_first() {
+            local.kill();
         }
-        self.hubs.clear();
         self.deadlines.clear();
+    }
+
+    /// Abandons every instance of a hub, and the hub.
+    pub(crate) fn close(&mut self, id: &HubId) {
+        if let Some(local) = self.hubs.remove(id) {
+            local.kill();
+        }
+        self.deadlines.retain(|(_, hub, _), ()| hub != id);
     }
 
     /// How many instances there are, in all hubs.

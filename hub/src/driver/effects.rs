@@ -66,6 +66,7 @@ impl Driver {
                 let sample = LoadSample { children, ..self.shared.runtime.load() };
                 self.later.push(Input::Load { hub, sample });
             }
+            Effect::HubClosed { hub } => self.close_hub(&hub),
             Effect::ViewChanged { hub: None } => {
                 self.shared.members.send_replace(self.node.members().into());
             }
@@ -101,6 +102,14 @@ impl Driver {
             });
         }
         self.tell(id, || HubEvent::View(members));
+    }
+
+    /// Ends what is left of a hub that this node has left; its handles answer that it is gone.
+    fn close_hub(&mut self, id: &HubId) {
+        self.children.close(id);
+        let Some(hub) = self.hubs_mut().remove(id) else { return };
+        hub.shared().view.install(Vec::new(), &[]);
+        hub.shared().phase.send_replace(None);
     }
 
     fn tell(&self, hub: &HubId, event: impl FnOnce() -> HubEvent) {

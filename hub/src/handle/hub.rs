@@ -335,10 +335,10 @@ impl Hub {
         self.0.view.members()
     }
 
-    /// Whether operations are possible: false once the node was shut down.
+    /// Whether operations are possible: false once this node has left the hub or was shut down.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !self.commands().is_closed()
+        !self.commands().is_closed() && self.0.phase.borrow().is_some()
     }
 
     /// Whether the hub has lost its quorum, or not had it yet, and refuses changes; what lookups answer may be out of
@@ -504,8 +504,8 @@ impl HubSlot {
     pub(crate) fn insert(&mut self, hub: Hub) {
         self.0.insert(hub.id().clone(), hub);
     }
-    pub(crate) fn remove(&mut self, id: &HubId) {
-        self.0.remove(id);
+    pub(crate) fn remove(&mut self, id: &HubId) -> Option<Hub> {
+        self.0.remove(id)
     }
     pub(crate) fn clear(&mut self) {
         self.0.clear();

@@ -8,7 +8,7 @@ use process_hub_core::request::{Reply, Request};
 use process_hub_core::spec::Labels;
 use process_hub_core::steering::{Change, Explanation, Plan, Steer, Steered, Steering};
 
-use crate::error::{Closed, ResetError, SteerError};
+use crate::error::{Closed, LeaveHubError, ResetError, SteerError};
 use crate::handle::{Hub, ask};
 
 /// What an operator can do about where children run, and what an operator can ask about it.
@@ -111,6 +111,22 @@ impl Hub {
     #[must_use]
     pub fn steering(&self) -> Arc<Steering> {
         self.shared().view.steering()
+    }
+
+    /// Hands this node's children of this hub to others and takes part in it no more; the node stays a member of the
+    /// cluster, with its other hubs. Returns how many children still ran here when `deadline` had passed: they are ended with
+    /// the hub. To take part again the node must be started anew.
+    ///
+    /// Whoever waits for an operation of this hub on this node is answered as if its time were over. From then on its
+    /// handles answer `UnknownHub`, and lookups find nothing.
+    ///
+    /// # Errors
+    /// When this node has left the hub already, or was shut down: nothing changed.
+    pub async fn leave(&self, deadline: Duration) -> Result<u64, LeaveHubError> {
+        match ask(self.commands(), Request::LeaveHub { hub: self.id().clone(), deadline }).await? {
+            Reply::HubLeft(left) => Ok(left?),
+            _ => Err(Closed.into()),
+        }
     }
 
     async fn steer(&self, act: Steer) -> Result<Steered, SteerError> {

@@ -33,7 +33,7 @@ fn deadline(request: &Request) -> Duration {
         Request::Start { options, .. } if options.wait => options.timeout,
         Request::Stop { options, .. } if options.wait => options.timeout,
         Request::Call { timeout, .. } => *timeout,
-        Request::Leave { deadline } => *deadline,
+        Request::Leave { deadline } | Request::LeaveHub { deadline, .. } => *deadline,
         Request::Steer { act: Steer::Migrate { timeout, .. }, .. } => *timeout,
         Request::Steer { act: Steer::Drain { deadline }, .. } => *deadline,
         Request::Steer { .. } | Request::Explain { .. } | Request::Plan { .. } => Duration::ZERO,

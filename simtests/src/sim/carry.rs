@@ -38,7 +38,8 @@ impl World {
                 }
             }
             Effect::RegistryChanged { id, .. } => changed.push(id),
-            Effect::ViewChanged { .. } => {}
+            // The host ends with the answer that follows.
+            Effect::ViewChanged { .. } | Effect::HubClosed { .. } => {}
             Effect::SampleLoad { hub } => self.sample_load(host, hub),
         }
     }
@@ -61,7 +62,7 @@ impl World {
     }
 
     fn replied(&mut self, host: HostId, id: process_hub_core::id::RequestId, reply: Reply) {
-        if matches!(reply, Reply::Left(_)) {
+        if matches!(reply, Reply::Left(_) | Reply::HubLeft(Ok(_))) {
             self.left.push(host);
         }
         if self.keep_replies {

@@ -74,6 +74,7 @@ impl Trace {
             Effect::TakeState { id, sequence, attempt, .. } => (13u8, id, sequence, attempt).hash(hasher),
             Effect::GiveState { id, sequence, state, why, .. } => (14u8, id, sequence, state, why).hash(hasher),
             Effect::Serve { id, sequence, token, .. } => (15u8, id, sequence, token).hash(hasher),
+            Effect::HubClosed { .. } => hasher.write_u8(16),
         }
         let view = matches!(effect, Effect::ViewChanged { hub: Some(_) });
         self.line(view, || format!("{:>12} n{} -> {effect:?}", "", host + 1));

@@ -249,7 +249,7 @@ impl World {
     pub(crate) fn request(&mut self, host: HostId, request: Request) -> RequestId {
         self.next_request += 1;
         let id = RequestId(self.next_request);
-        if let (Request::Leave { .. }, Some(life)) = (&request, &mut self.hosts[host].life) {
+        if let (Request::Leave { .. } | Request::LeaveHub { .. }, Some(life)) = (&request, &mut self.hosts[host].life) {
             life.leaving = Some(id);
         }
         self.arrive(host, Arrival::Request { id, request });
