@@ -1,10 +1,10 @@
 //! Steering under way: children that operators move, and this node's drain.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::id::{NodeId, RequestId};
+use crate::id::{Member, NodeId, RequestId};
 use crate::message::Assignment;
 use crate::registry::{Dot, Key};
 use crate::time::Time;
@@ -28,15 +28,62 @@ pub(crate) struct Moving {
     pub(crate) stage: Stage,
     /// What this node has written last.
     pub(crate) wrote: Assignment,
-    /// The number of that change.
-    pub(crate) op: u64,
     pub(crate) deadline: Time,
+}
+
+/// A child that is held, or was a moment ago, and who has said so behind all that it had told before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Hold {
+    wrote: Assignment,
+    agreed: BTreeSet<Member>,
+    until: Time,
+}
+
+/// How long a hold is remembered: beyond the longest that a move of a child waits for its members, as a rule.
+const HELD: Duration = Duration::from_secs(60);
+
+/// Children that are, or a moment ago were, about to be given to other nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Holds(BTreeMap<(Key, Dot), Hold>);
+
+impl Holds {
+    /// A child is held, by the word of `from`, if it is another's.
+    pub(crate) fn told(&mut self, key: &Key, dot: Dot, wrote: &Assignment, from: Option<&Member>, now: Time) {
+        self.0.retain(|_, hold| hold.until > now);
+        if self.0.len() >= MOST && !self.0.contains_key(&(key.clone(), dot)) {
+            return;
+        }
+        let fresh = || Hold { wrote: wrote.clone(), agreed: BTreeSet::new(), until: now + HELD };
+        let hold = self.0.entry((key.clone(), dot)).or_insert_with(fresh);
+        if hold.wrote < *wrote {
+            *hold = fresh();
+        }
+        if hold.wrote == *wrote {
+            hold.agreed.extend(from.cloned());
+        }
+    }
+
+    /// Who has agreed to what was written, as far as that is remembered.
+    pub(crate) fn agreed(
+        &self,
+        key: &Key,
+        dot: Dot,
+        wrote: impl FnOnce(&Assignment) -> bool,
+    ) -> Option<&BTreeSet<Member>> {
+        self.0.get(&(key.clone(), dot)).filter(|hold| wrote(&hold.wrote)).map(|hold| &hold.agreed)
+    }
+
+    /// All of them, to be told again.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, Dot, &Assignment)> {
+        self.0.iter().map(|((key, dot), hold)| (key, *dot, &hold.wrote))
+    }
 }
 
 /// Steering under way on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Moves {
     pub(crate) moving: Vec<Moving>,
+    pub(crate) holds: Holds,
     /// Who waits for this node to be drained, until when.
     pub(crate) draining: Vec<(RequestId, Time)>,
 }

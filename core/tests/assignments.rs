@@ -412,3 +412,24 @@ fn a_move_that_not_all_members_hear_of_is_taken_back() {
     world.run_for(20_000);
     world.assert_converged(20);
 }
+
+/// Found by simulation (seed 900123): an acknowledgement says that a member has heard, not that it was heard.
+#[test]
+fn a_child_is_not_given_to_a_node_that_has_yet_to_hear_of_a_copy() {
+    let mut world = World::new(&["n1", "n2", "n3"]);
+    world.start_ok("n1", 20);
+    let home = world.host_of("c7")[0].clone();
+    let others: Vec<&str> = ["n1", "n2", "n3"].into_iter().filter(|name| node(name) != home).collect();
+    world.stop(others[0], &["c7"]);
+    // What its owner tells from here on does not reach one of the others, whose own word reaches everybody.
+    world.cut.insert((home.clone(), node(others[0])));
+    let start = StartOptions { wait: false, ..StartOptions::default() };
+    world.request(others[1], Request::Start { hub: hub_id(), children: vec![spec("c7")], options: start });
+    let act = Steer::Migrate { id: id("c7"), to: node(others[0]), timeout: Duration::from_secs(10) };
+    world.request(others[1], Request::Steer { hub: hub_id(), act });
+    assert!(!world.host_of("c7").contains(&node(others[0])), "it has not heard of the copy on {home}, nor of its end");
+    world.cut.clear();
+    world.run_for(20_000);
+    assert_eq!(world.host_of("c7"), [node(others[0])]);
+    world.assert_converged(20);
+}

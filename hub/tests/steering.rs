@@ -6,12 +6,13 @@ mod support;
 
 use std::time::Duration;
 
-use process_hub::core::config::{Distribution, HubConfig, Partition};
+use process_hub::core::config::{Distribution, HubConfig, LoadBalancer, Partition};
+use process_hub::core::hook::HookEvent;
 use process_hub::core::id::{ChildId, NodeId};
 use process_hub::core::request::{self, Status};
 use process_hub::core::spec::ChildSpec;
 use process_hub::core::steering::{self, Change, Obstacle, Rule};
-use process_hub::{Hub, ListScope, ResetError, SpecExt, StartError, SteerError};
+use process_hub::{Hub, HubEvent, ListScope, ResetError, SpecExt, StartError, SteerError};
 use support::{Ask, Counter, Network, cluster, cluster_with, config, hub, id, node, until};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -235,6 +236,32 @@ async fn what_waits_for_a_hub_that_is_left_is_answered() {
     let waits = ChildSpec::of::<Counter>("waits", 1).unwrap().requires(["gpu"]);
     let pending = hub.start_children([waits]).submit().await.unwrap();
     let left = hub.leave(Duration::from_secs(1)).await;
-    assert_eq!(left, Ok(3), "nobody is there to take them");
+    assert_eq!(left, Ok(0), "nobody is there to take them, and they end");
     assert_eq!(pending.await.unwrap().errors()[0].reason, request::ChildFailure::Timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_load_balancer_hears_of_every_node_and_spreads_children() {
+    let network = Network::default();
+    let distribution = Distribution::CentralizedLoadBalancer(LoadBalancer::default());
+    let nodes = cluster_with(&network, 3, HubConfig { distribution, ..config() }).await;
+    let first = &nodes[0].1;
+    let mut events = first.events();
+    let scored = async {
+        while let Some(event) = events.next().await {
+            if let HubEvent::Hook(HookEvent::ScoreboardUpdated { scoreboard, .. }) = event
+                && scoreboard.len() == 3
+            {
+                return scoreboard;
+            }
+        }
+        panic!("the node ended");
+    };
+    let scoreboard = tokio::time::timeout(Duration::from_secs(60), scored).await.unwrap();
+    assert!(scoreboard.iter().all(|(_, score)| *score < 1_000), "{scoreboard:?}");
+    first.start_children(counters(30)).await.unwrap();
+    until("all see all", || nodes.iter().all(|(_, hub)| all(hub) == 30)).await;
+    assert!(nodes.iter().all(|(_, hub)| here(hub) >= 5), "{:?}", first.copies_by_node());
+    let why = first.explain(&id("c0")).await.unwrap();
+    assert_eq!(why.rule, Rule::Balancer(vec![node_of(first, &id("c0"))]));
 }

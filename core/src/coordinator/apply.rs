@@ -40,6 +40,11 @@ impl Hub {
                 self.start_failed_there(step, from, &failure.id, dot, failure.reason.clone());
             }
         }
+        for assign in batch.assigns.iter().filter(|assign| assign.assignment.held) {
+            if let Some(dot) = resolve(&origins, assign.dot) {
+                self.hold_told(step, from, &Key::new(&assign.id), dot, &assign.assignment);
+            }
+        }
         self.apply_marks(step, from, batch);
     }
 

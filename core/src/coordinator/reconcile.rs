@@ -151,7 +151,11 @@ impl Hub {
     fn start_if_owner(&mut self, step: &mut Step<'_>, key: &Key) {
         let Some(record) = self.registry.record(key) else { return };
         let (Some(start), Some(subject)) = (record.winner(), record.subject(key)) else { return };
-        if self.quorum.locked || !self.view.may_start(&subject) || self.supervisor.is_held(key) {
+        if self.quorum.locked
+            || !self.view.may_start(&subject)
+            || self.supervisor.is_held(key)
+            || !self.knows_all(key, record)
+        {
             return;
         }
         if self.spares(key, record) {

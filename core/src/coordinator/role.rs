@@ -59,12 +59,21 @@ impl Hub {
     fn due_role(&self, key: &Key) -> Option<Role> {
         let record = self.registry.record(key)?;
         let mine = record.mine().filter(|row| row.state == RowState::Running)?;
-        let owners = self.view.owners(&record.subject(key)?);
+        let subject = record.subject(key)?;
+        let owners = self.view.owners(&subject);
         let place = owners.iter().position(|node| **node == self.me.node)?;
         let mut active = record.theirs(&self.registry).filter(|row| row.role == Role::Active);
         let before_me = |row: &Row| owners[..place].contains(&self.registry.node_of(row));
         match mine.role {
-            Role::Passive if place == 0 && active.next().is_none() => Some(Role::Active),
+            // While it is held, its first owner is about to be another.
+            Role::Passive
+                if place == 0
+                    && active.next().is_none()
+                    && !self.view.is_held(&subject)
+                    && self.knows_all(key, record) =>
+            {
+                Some(Role::Active)
+            }
             Role::Active if active.any(before_me) => Some(Role::Passive),
             Role::Active | Role::Passive => None,
         }

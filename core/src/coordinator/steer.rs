@@ -1,5 +1,6 @@
 //! An operator steers: gives a child to a node, spares or empties this node, pauses rebalancing.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::Step;
@@ -7,9 +8,10 @@ use crate::config::{Distribution, limits};
 use crate::effect::Effect;
 use crate::hashing::MAX_WEIGHT;
 use crate::hub::Hub;
-use crate::id::{ChildId, NodeId, RequestId};
+use crate::id::{ChildId, Member, NodeId, RequestId};
 use crate::message::{Assignment, Pause, Phase, RowState};
 use crate::moves::{Moving, Stage};
+use crate::outbox::Outbox;
 use crate::registry::{Dot, Key, Record};
 use crate::request::Reply;
 use crate::spec::Labels;
@@ -106,8 +108,9 @@ impl Hub {
     // ---- giving a child to a node
 
     /// In two rounds. In the first all members learn that the child is about to be moved: whoever starts it tells so,
-    /// and nobody begins to. In the second, when all have it, it is given to its new node, which thereby knows of every
-    /// copy there is.
+    /// nobody begins to or is promoted, and each says so in its stream of changes. In the second, when all have said it, it is
+    /// given to its new node, which waits until it has heard all say it, too: thereby it knows of every copy there is. (That
+    /// a member has the word is not enough: what it told before may be lost and come later.)
     fn migrate(
         &mut self,
         step: &mut Step<'_>,
@@ -135,9 +138,11 @@ impl Hub {
             None => (0, Vec::new()),
         };
         let wrote = Assignment { version, by: self.me.node.clone(), nodes, held: true };
-        self.tell_assignment(step, &key, dot, wrote.clone());
-        let op = self.op;
-        self.moves.moving.push(Moving { caller, key, dot, to, stage: Stage::Holding, wrote, op, deadline });
+        self.moves.holds.told(&key, dot, &wrote, None, step.now);
+        // Known before it is told, or this node would take it for what an earlier life of it holds.
+        let (stage, moved) = (Stage::Holding, key.clone());
+        self.moves.moving.push(Moving { caller, key: moved, dot, to, stage, wrote: wrote.clone(), deadline });
+        self.tell_assignment(step, &key, dot, wrote);
         Ok(())
     }
 
@@ -146,6 +151,45 @@ impl Hub {
         self.op += 1;
         self.outbox.assign(&self.registry, &key.id, dot, assignment.clone());
         self.assigned(step, key, dot, assignment);
+    }
+
+    /// A child is held, by the word of a member. Whoever holds it is told the same by this node, behind all that it has
+    /// told before, and so is everybody: whoever has heard it of all knows of every copy.
+    pub(super) fn hold_told(&mut self, step: &mut Step<'_>, from: &NodeId, key: &Key, dot: Dot, held: &Assignment) {
+        let Some(peer) = self.peers.get(from) else { return };
+        self.moves.holds.told(key, dot, held, Some(&peer.member), step.now);
+        if held.by == *from {
+            self.claim_unheard(key);
+            self.outbox.assign(&self.registry, &key.id, dot, held.clone());
+        } else if self.registry.assignment(key, dot).is_some_and(|assigned| !assigned.held) {
+            // It was given to its nodes meanwhile, and this may be what one of them waits for.
+            self.reconcile(step, key);
+        }
+    }
+
+    /// What is held, for a member whose stream begins anew.
+    pub(super) fn restate_holds(&self, opening: &mut Outbox) {
+        for (key, dot, held) in self.moves.holds.iter() {
+            opening.assign(&self.registry, &key.id, dot, held.clone());
+        }
+    }
+
+    /// Whether every other member is among those that have agreed.
+    fn is_everybody(&self, agreed: &BTreeSet<Member>) -> bool {
+        let mut others = self.peers.values().filter(|peer| peer.takes_part());
+        others.all(|peer| agreed.contains(&peer.member))
+    }
+
+    /// Whether this node may take a child that was given to it after it was held: it has heard of every copy.
+    pub(super) fn knows_all(&self, key: &Key, record: &Record) -> bool {
+        let Some(start) = record.winner() else { return true };
+        let Some(given) = start.assigned.as_deref().filter(|given| !given.held && given.by != self.me.node) else {
+            return true;
+        };
+        // One that was let go has its owners of before.
+        let before =
+            |held: &Assignment| held.by == given.by && held.version + 1 == given.version && held.nodes != given.nodes;
+        self.moves.holds.agreed(key, start.dot, before).is_none_or(|agreed| self.is_everybody(agreed))
     }
 
     /// Goes on with the moves that can, and answers those that are over.
@@ -165,7 +209,8 @@ impl Hub {
         if !ours {
             return Some(Err(SteerError::Superseded(id)));
         }
-        if moving.stage == Stage::Holding && self.is_confirmed(moving.op) {
+        let agreed = self.moves.holds.agreed(&moving.key, moving.dot, |held| *held == moving.wrote);
+        if moving.stage == Stage::Holding && agreed.is_some_and(|agreed| self.is_everybody(agreed)) {
             let copies = self.view.copies();
             let record = self.registry.record(&moving.key)?;
             let owners = record.subject(&moving.key).map(|subject| self.view.owners(&subject)).unwrap_or_default();

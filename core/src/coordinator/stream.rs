@@ -83,6 +83,7 @@ impl Hub {
             opening.pause(pause.clone());
         }
         self.restate(&mut opening);
+        self.restate_holds(&mut opening);
         for (mut batch, bytes) in opening.take() {
             batch.snapshot = Snapshot::Part;
             self.push(step, node, &Arc::new(batch), bytes);
