@@ -225,7 +225,7 @@ fn ended(truth: &mut Truth, host: HostId, sequence: u64, reason: &ExitReason, by
 fn entries(message: &Message) -> &[WireEntry] {
     let (Message::Hub { body, .. } | Message::Relayed { body, .. }) = message else { return &[] };
     match body {
-        HubMessage::Batch { batch, .. } => &batch.starts,
+        HubMessage::Batch { batch, .. } | HubMessage::Rumor { batch, .. } => &batch.starts,
         HubMessage::Listing { entries, .. } => entries,
         _ => &[],
     }
