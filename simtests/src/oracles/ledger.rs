@@ -207,6 +207,8 @@ fn input_seen(truth: &mut Truth, host: HostId, input: &Input) {
 fn ended(truth: &mut Truth, host: HostId, sequence: u64, reason: &ExitReason, by: LifeKey) {
     let Some(instance) = truth.instance(host, sequence) else { return };
     let done = match instance.restart {
+        // It has never served: another copy does, or its state waits, and the child goes on.
+        _ if instance.up.is_none() => false,
         Restart::Permanent => false,
         Restart::Transient => *reason == ExitReason::Normal,
         Restart::Temporary => true,

@@ -27,6 +27,8 @@ impl RestartRule {
             return;
         }
         let over = match instance.restart {
+            // It has never served: another copy does, or its state waits, and the child goes on.
+            _ if instance.up.is_none() => false,
             Restart::Permanent => false,
             Restart::Transient => *reason == ExitReason::Normal,
             Restart::Temporary => true,
