@@ -42,6 +42,9 @@ impl Oracle for ColdOrder {
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
         let Seen::Effect { host, effect: Effect::Start { spec, pid, .. } } = *seen else { return };
+        if !truth.bounds.cold {
+            return;
+        }
         if truth.hosts[host].view.len() > 1 {
             verdict.checked();
         }
