@@ -13,7 +13,8 @@ use crate::time::Time;
 /// A message of a caller of this node that has no answer yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Call {
-    pub(crate) caller: RequestId,
+    /// The caller's mark; none where a cast is sent on that a copy of this node has not handled.
+    pub(crate) caller: Option<RequestId>,
     pub(crate) key: Key,
     /// Only this instance will do.
     pub(crate) pid: Option<Pid>,
@@ -21,8 +22,9 @@ pub(crate) struct Call {
     /// Whether it is a call; a cast is answered when it is sent.
     pub(crate) reply: bool,
     pub(crate) deadline: Time,
-    /// Whom it was last sent to. That instance is not tried again.
-    pub(crate) sent: Option<(Member, u64)>,
+    /// Whom it was last sent to: the member, the instance's sequence, and its token's counter. As long as it holds that
+    /// token, that instance is not tried again.
+    pub(crate) sent: Option<(Member, u64, u64)>,
 }
 
 /// Numbers of a caller's messages that came lately, so that one that comes twice is delivered once.
@@ -106,7 +108,7 @@ impl Calls {
 
     /// The calls that were sent to a member and have no answer.
     pub(crate) fn sent_to(&self, member: &Member) -> alloc::vec::Vec<u64> {
-        let sent = |call: &Call| call.sent.as_ref().is_some_and(|(to, _)| to == member);
+        let sent = |call: &Call| call.sent.as_ref().is_some_and(|(to, ..)| to == member);
         self.open
             .iter()
             .filter(|(number, call)| sent(call) && !self.is_waiting(&call.key, **number))

@@ -215,6 +215,8 @@ pub enum StopReason {
     Locked,
     /// The node is going away and nobody is left to take it.
     Leaving,
+    /// It stood by for another copy, which goes on instead.
+    NotNeeded,
 }
 
 /// The effects of one step, in order.

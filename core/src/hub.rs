@@ -11,6 +11,7 @@ use crate::hashing::{Balancer, Subject, stable_hash};
 use crate::id::{Boot, ChildId, Member, NodeId, RequestId};
 use crate::input::{ChildEvent, LoadSample};
 use crate::message::{Attributes, HubMessage, Pause, Phase};
+use crate::migration::Migrations;
 use crate::moves::{Former, Moves};
 use crate::outbox::{Outbox, Pace};
 use crate::peer::Peer;
@@ -101,6 +102,7 @@ pub struct Hub {
     /// The hub is locked and some of its instances have yet to be told to end.
     pub(crate) locking: bool,
     pub(crate) moves: Moves,
+    pub(crate) migrations: Migrations,
     pub(crate) former: Former,
     pub(crate) balancer: Balancer,
     /// Whether rebalancing is paused, as far as anybody ever said so.
@@ -194,6 +196,7 @@ impl Hub {
             locking: false,
             quorum,
             moves: Moves::default(),
+            migrations: Migrations::default(),
             former: Former::default(),
             balancer: Balancer::default(),
             pause: None,
@@ -250,7 +253,14 @@ impl Hub {
     /// here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.view.is_complete() && self.work.is_empty() && self.supervisor.waiting() == 0
+        self.view.is_complete() && self.work.is_empty() && self.supervisor.waiting() == 0 && self.migrations.is_empty()
+    }
+
+    /// Moves of children that are under way here or wait to be: copies that stand by, copies that are given away, and
+    /// states of copies that have ended.
+    #[must_use]
+    pub fn migrations(&self) -> usize {
+        self.migrations.len()
     }
 
     /// Whether it is locked: its part of the cluster has no quorum, so that nothing runs here and starts and stops are
@@ -290,7 +300,8 @@ impl Hub {
 
     /// The instances of this node that are starting, running or stopping: child and sequence, oldest first.
     pub fn local(&self) -> impl Iterator<Item = (&ChildId, u64)> {
-        self.supervisor.iter().map(|(sequence, local)| (&local.key.id, sequence))
+        let running = self.supervisor.iter().filter(|(_, local)| !local.kept);
+        running.map(|(sequence, local)| (&local.key.id, sequence))
     }
 
     /// How many instances this node has.
@@ -334,6 +345,7 @@ impl Hub {
             self.quorum.deadline(self.phase != Phase::Joining),
             self.alters.deadline(),
             self.moves.deadline(),
+            self.migrations.deadline(),
             self.load_at,
         ]
         .into_iter()

@@ -19,6 +19,7 @@ pub mod id;
 mod input;
 mod membership;
 pub mod message;
+mod migration;
 mod moves;
 mod node;
 mod outbox;

@@ -246,6 +246,54 @@ pub enum HubMessage {
     Load(LoadSample),
     /// The sender takes no part in the hub any more, in this life.
     Bye,
+    /// A step in the move of a child's state from one instance to another.
+    Handover {
+        /// The child.
+        id: ChildId,
+        /// The sequence of the instance whose state it is, at its node.
+        source: u64,
+        /// The sequence of the instance that it is for, at its node.
+        to: u64,
+        /// The mark under which the state was taken.
+        attempt: u32,
+        /// Which step.
+        step: HandoverStep,
+    },
+}
+
+/// A step in the move of a child's state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HandoverStep {
+    /// "I have its state for your instance." Answered by `Ack`, or by `Taken` where all of it has come before.
+    Offer {
+        /// How large it is, in bytes.
+        len: u64,
+        /// Its checksum (XXH3, 64 bits).
+        checksum: u64,
+        /// What it is for.
+        why: StateUse,
+    },
+    /// A part of it.
+    Chunk {
+        /// Where it begins, in bytes.
+        offset: u64,
+        /// What it is, at most [`crate::config::limits::CHUNK`].
+        #[serde(with = "bounded::payload")]
+        bytes: Bytes,
+    },
+    /// "I have all up to there, and room as far as granted."
+    Ack {
+        /// Up to where, in bytes.
+        upto: u64,
+        /// Up to where more may be sent.
+        granted: u64,
+    },
+    /// "My instance has taken it over", or why not.
+    Taken(Result<(), SmolStr>),
+    /// "Mine will not serve any more unless yours is lost: let it serve." Answered by the row of that instance.
+    Commit,
+    /// "Mine serves on: end yours."
+    Abort,
 }
 
 /// What a member says first about a hub.
@@ -386,6 +434,10 @@ pub enum RowState {
     Running,
     /// It was told to end.
     Stopping,
+    /// It is up and handles nothing: it waits for the state of the copy that it succeeds.
+    Standby,
+    /// It has ended, and its state is kept for its successor.
+    Kept,
 }
 
 /// One row of the sender's placements.

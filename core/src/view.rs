@@ -7,7 +7,7 @@ use core::fmt::Write as _;
 
 use smallvec::SmallVec;
 
-use crate::config::{Distribution, HubConfig, Redundancy};
+use crate::config::{Distribution, HubConfig, Migration, Redundancy};
 use crate::hashing::{Ring, Subject, moved_owners, stable_hash};
 use crate::id::{Boot, Member, NodeId};
 use crate::message::{Attributes, Phase};
@@ -46,6 +46,8 @@ pub(crate) struct View {
     me: NodeId,
     distribution: Distribution,
     redundancy: Redundancy,
+    /// An owner may start before the view is complete.
+    at_once: bool,
     members: Members,
     /// Those that can own children, for a distribution of somebody's own; else empty.
     candidates: Vec<Candidate>,
@@ -78,6 +80,8 @@ impl View {
             me,
             distribution: config.distribution.clone(),
             redundancy: config.redundancy.clone(),
+            // A quorum with leases promises that one side serves, which only a confirmed view can keep.
+            at_once: config.migration == Migration::Autonomous && !config.partition.is_leased(),
             members: Members::new(),
             candidates: Vec::new(),
             hash: 0,
@@ -171,15 +175,26 @@ impl View {
         }
     }
 
+    /// The ring, as installed.
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// The hash ranges whose owners may be others than by an earlier ring, as for [`View::completed`].
+    pub(crate) fn moved_since(&self, before: &Ring, exceptions: bool) -> Vec<(u64, u64)> {
+        if self.distribution == Distribution::ConsistentHashing && !exceptions {
+            moved_owners(before, self.copies_on(before), &self.ring, self.copies_on(&self.ring))
+        } else {
+            alloc::vec![(0, u64::MAX)]
+        }
+    }
+
     /// Every member has installed the view. Returns the hash ranges whose owners may have changed since the last
     /// complete one: all, if there are children (`exceptions`) whose owners are more than a matter of the ring.
     pub(crate) fn completed(&mut self, exceptions: bool) -> Vec<(u64, u64)> {
         self.complete = true;
-        let by_ring = self.distribution == Distribution::ConsistentHashing && !exceptions;
         let ranges = match self.since.first() {
-            Some(last) if self.continuous && by_ring => {
-                moved_owners(last, self.copies_on(last), &self.ring, self.copies_on(&self.ring))
-            }
+            Some(last) if self.continuous => self.moved_since(last, exceptions),
             _ => alloc::vec![(0, u64::MAX)],
         };
         self.since.clear();
@@ -314,7 +329,7 @@ impl View {
                 && self.is_by_ring(subject)
                 && self.since.iter().all(|ring| self.owned_on(ring, subject.hash, &self.me))
         };
-        self.is_owner(subject) && (self.complete || since()) && !self.is_held(subject)
+        self.is_owner(subject) && (self.complete || self.at_once || since()) && !self.is_held(subject)
     }
 
     fn owned_on(&self, ring: &Ring, hash: u64, node: &NodeId) -> bool {

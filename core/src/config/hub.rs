@@ -114,7 +114,6 @@ impl HubConfig {
         if self.concurrent_moves == 0 {
             return Err(ConfigError::new("concurrent_moves", 0, "must be at least 1: nothing could ever move"));
         }
-        self.not_built_yet()?;
         positive("restart_window", self.restart_window)?;
         positive("restart_backoff", self.restart_backoff)?;
         positive("stop_timeout", self.stop_timeout)?;
@@ -124,15 +123,6 @@ impl HubConfig {
         if self.clock_drift_ppm > 100_000 {
             let problem = "must be at most 100000: no clock is off by more than a tenth";
             return Err(ConfigError::new("clock_drift_ppm", self.clock_drift_ppm, problem));
-        }
-        Ok(())
-    }
-
-    /// Strategies that are configured already and not carried out yet: refused, not ignored.
-    fn not_built_yet(&self) -> Result<(), ConfigError> {
-        let problem = "this strategy is not available in this version: leave it at its default";
-        if !matches!(self.migration, Migration::ColdSwap { handover: false, .. }) {
-            return Err(ConfigError::new("migration", format!("{:?}", self.migration), problem));
         }
         Ok(())
     }

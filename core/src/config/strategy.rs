@@ -379,6 +379,12 @@ pub enum Partition {
 }
 
 impl Partition {
+    /// Whether it has leases, so that one side alone serves.
+    #[must_use]
+    pub fn is_leased(&self) -> bool {
+        matches!(self, Partition::StaticQuorum { .. } | Partition::MajorityQuorum { .. })
+    }
+
     /// # Errors
     /// Names the first option that is out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Step;
+use super::migrate::Entry;
 use crate::effect::{Effect, StopReason};
 use crate::hub::Hub;
 use crate::spec::ChildSpec;
@@ -52,7 +53,9 @@ impl Hub {
         let Some(key) = self.supervisor.get(sequence).map(|local| local.key.clone()) else { return false };
         let Some(record) = self.registry.record(&key) else { return false };
         let owned = record.subject(&key).is_some_and(|subject| self.view.may_start(&subject));
-        let room = record.subject(&key).is_some_and(|subject| self.has_room(record, &subject));
+        let entry = record.subject(&key).and_then(|subject| self.entry(record, &subject));
+        let stands_by = self.migrations.stands_by(sequence);
+        let room = entry.is_some_and(|entry| stands_by || entry == Entry::Serving);
         if owned && room && !self.quorum.locked {
             return true;
         }
@@ -64,6 +67,7 @@ impl Hub {
         let Some(local) = self.supervisor.get(sequence) else { return };
         let Some(row) = self.registry.record(&local.key).and_then(|record| record.mine()) else { return };
         let (pid, token, role) = (self.registry.pid(row), self.registry.token(row), row.role);
-        step.fx.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby: false });
+        let standby = self.migrations.stands_by(sequence);
+        step.fx.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby });
     }
 }

@@ -9,7 +9,7 @@ use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId};
 use crate::message::{Batch, RowState, Snapshot, WireAssign, WireDot, WireEntry, WireRow};
-use crate::registry::{Assigned, Declared, Dot, HostIx, Key, Row};
+use crate::registry::{Assigned, Declared, Dot, HostIx, Key, ME, Row};
 use crate::request::ChildFailure;
 use crate::requests::Outcome;
 use crate::spec::{ChildSpec, Role};
@@ -173,7 +173,8 @@ impl Hub {
         let mut row = Row::new(host, dot, told.sequence, told.lineage, told.token);
         (row.role, row.state) = (told.role, told.state);
         self.token = self.token.max(row.token.min(1 << 62));
-        let older = self.peers.get(from).and_then(|peer| peer.inb.rows).filter(|older| *older != host);
+        let older = self.older_row(from, &key, host);
+        let hidden = older.is_some_and(|older| !self.registry.is_visible(older));
         let replaced = older.and_then(|older| self.registry.take_row(&key, older, None));
         let before = self.registry.put_row(&key, row.clone()).or(replaced);
         let was_up = before.as_ref().is_some_and(|before| before.state == RowState::Running);
@@ -185,6 +186,9 @@ impl Hub {
         if let Some(before) = before.filter(|before| before.sequence != row.sequence) {
             self.claim_gone(step, &key, &before, true);
         } else if was_up && row.state == RowState::Running {
+            if hidden {
+                self.changed(step, &key.id);
+            }
             return self.role_told(step, &key, before_role, &row);
         }
         if row.state == RowState::Running {
@@ -200,9 +204,23 @@ impl Hub {
                 self.hook(step, HookEvent::ChildUnregistered { id: key.id.clone(), pid });
             }
         }
-        if self.registry.record(&key).is_some_and(|record| record.mine().is_some()) {
+        if self.may_succeed(&row) || self.registry.record(&key).is_some_and(|record| record.mine().is_some()) {
             self.reconcile(step, &key);
         }
+    }
+
+    /// Another row of the same member for a child: of the listing that the present one replaces, or of one that was cut off.
+    fn older_row(&self, from: &NodeId, key: &Key, host: HostIx) -> Option<HostIx> {
+        let member = &self.peers.get(from)?.member;
+        let rows = self.registry.record(key)?.rows().iter();
+        let mut older = rows.filter(|row| row.host != host && row.host != ME);
+        older.find(|row| self.registry.host(row.host).member == *member).map(|row| row.host)
+    }
+
+    /// Whether a copy may be one to be succeeded before it has gone.
+    fn may_succeed(&self, row: &Row) -> bool {
+        let state = matches!(row.state, RowState::Running | RowState::Kept);
+        state && (self.is_hot() || self.config.migration.hands_over())
     }
 
     /// A copy that is up there plays another part now, or the same.

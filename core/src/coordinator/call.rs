@@ -11,7 +11,7 @@ use crate::config::limits;
 use crate::effect::Effect;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId, RequestId};
-use crate::input::CallKey;
+use crate::input::{CallKey, Queued};
 use crate::message::{HubMessage, RowState};
 use crate::registry::{Key, ME, Row};
 use crate::request::{CallError, Reply, Target};
@@ -45,7 +45,7 @@ impl Hub {
         };
         let key = Key::new(&child);
         let deadline = step.now + timeout;
-        let call = Call { caller, key, pid, payload, reply, deadline, sent: None };
+        let call = Call { caller: Some(caller), key, pid, payload, reply, deadline, sent: None };
         if len > limits::PAYLOAD {
             return Self::answer_call(step, &call, Err(CallError::TooLarge { len, limit: limits::PAYLOAD }));
         }
@@ -73,21 +73,32 @@ impl Hub {
                     Some(pid) => *pid == self.registry.pid(row),
                     None => row.role == Role::Active,
                 }
-                && call.sent.as_ref() != Some(&(self.registry.host(row.host).member.clone(), row.sequence))
+                && call.sent.as_ref().is_none_or(|(to, sequence, token)| {
+                    (*sequence, *token) != (row.sequence, row.token) || *to != self.registry.host(row.host).member
+                })
         };
         let Some(row) = rows.iter().filter(serves).min_by_key(|row| (row.role, row.host != ME)) else {
             let declared = call.pid.is_none() && record.is_some_and(|record| record.is_declared());
             return self.let_wait(step, &key, number, declared);
         };
-        let (host, sequence) = (row.host, row.sequence);
+        let (host, sequence, token) = (row.host, row.sequence, row.token);
         let to = self.registry.host(host).member.clone();
         let (reply, payload) = (call.reply, call.payload.clone());
         if let Some(call) = self.calls.get_mut(number) {
-            call.sent = Some((to.clone(), sequence));
+            call.sent = Some((to.clone(), sequence, token));
         }
         if host == ME {
-            let caller = CallKey { caller: to, number };
-            self.deliver(step, &key.id, sequence, reply.then_some(caller), payload);
+            let call = reply.then_some(CallKey { caller: to, number });
+            match self.deliver(step, &key.id, sequence, Queued { call, payload }) {
+                Ok(()) => {}
+                Err(CallError::NotFound(_)) => return self.dispatch(step, number),
+                Err(error) => {
+                    if let Some(call) = self.calls.remove(number) {
+                        Self::answer_call(step, &call, Err(error));
+                    }
+                    return;
+                }
+            }
         } else {
             let body = HubMessage::Call { number, id: key.id, sequence, reply, payload };
             self.send(step, &to, body);
@@ -126,11 +137,47 @@ impl Hub {
         }
     }
 
-    fn deliver(&mut self, step: &mut Step<'_>, id: &ChildId, sequence: u64, call: Option<CallKey>, payload: Bytes) {
+    /// Hands a message to an instance of this node, or keeps it for one that is about to be given away.
+    fn deliver(&mut self, step: &mut Step<'_>, id: &ChildId, sequence: u64, message: Queued) -> Result<(), CallError> {
+        let Some(source) = self.migrations.source_mut(sequence) else {
+            self.hand(step, id, sequence, message);
+            return Ok(());
+        };
+        if !source.is_buffering() {
+            return Err(CallError::NotFound(id.clone()));
+        }
+        if source.buffer(message) { Ok(()) } else { Err(CallError::Overloaded(id.clone())) }
+    }
+
+    pub(super) fn hand(&mut self, step: &mut Step<'_>, id: &ChildId, sequence: u64, message: Queued) {
+        let Queued { call, payload } = message;
         if let Some(call) = &call {
             self.calls.delivered(sequence, call.clone());
         }
         step.fx.push(Effect::Deliver { hub: self.config.id.clone(), id: id.clone(), sequence, call, payload });
+    }
+
+    /// A message that a copy of this node has not handled, nor will: its caller is told so and sends it on; a cast has no
+    /// caller that waits, so this node does.
+    pub(super) fn bounce(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64, message: Queued) {
+        let Queued { call, payload } = message;
+        match call {
+            Some(call) if self.is_me(&call.caller.node) => {
+                let me = self.me.clone();
+                self.call_answered(step, &me, call.number, Err(CallError::NotFound(key.id.clone())));
+            }
+            Some(call) => self.route_reply(step, &call, Err(CallError::NotFound(key.id.clone()))),
+            None if self.open_requests() >= limits::OPEN_REQUESTS => {}
+            None => {
+                let token = self.registry.record(key).and_then(|record| record.mine()).map_or(0, |row| row.token);
+                let sent = Some((self.me.clone(), sequence, token));
+                let (key, deadline) = (key.clone(), step.now + CAST_PATIENCE);
+                let number = self.calls.number();
+                let call = Call { caller: None, key, pid: None, payload, reply: false, deadline, sent };
+                self.calls.insert(number, call);
+                self.dispatch(step, number);
+            }
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
@@ -150,8 +197,11 @@ impl Hub {
         let running = self.supervisor.get(sequence).is_some_and(|local| local.key.id == *id && local.stop.is_none());
         let up = |row: &Row| row.sequence == sequence && row.state == RowState::Running;
         if running && self.registry.record(&Key::new(id)).and_then(|record| record.mine()).is_some_and(up) {
-            let call = CallKey { caller: from.clone(), number };
-            self.deliver(step, id, sequence, reply.then_some(call), payload);
+            let call = reply.then_some(CallKey { caller: from.clone(), number });
+            let delivered = self.deliver(step, id, sequence, Queued { call, payload });
+            if let Some(error) = delivered.err().filter(|_| reply) {
+                self.send(step, from, HubMessage::CallReply { number, reply: Err(error) });
+            }
         } else if reply {
             let reply = Err(CallError::NotFound(id.clone()));
             self.send(step, from, HubMessage::CallReply { number, reply });
@@ -165,7 +215,7 @@ impl Hub {
         number: u64,
         reply: Result<Bytes, CallError>,
     ) {
-        let asked = |call: &Call| call.sent.as_ref().is_some_and(|(to, _)| to == from);
+        let asked = |call: &Call| call.sent.as_ref().is_some_and(|(to, ..)| to == from);
         let Some(call) = self.calls.get(number).filter(|call| asked(call)) else { return };
         // "Not here" says that it was not handled: it may go to the next copy.
         if matches!(reply, Err(CallError::NotFound(_))) && call.pid.is_none() {
@@ -227,6 +277,8 @@ impl Hub {
 
     pub(super) fn answer_call(step: &mut Step<'_>, call: &Call, reply: Result<Bytes, CallError>) {
         let reply = if call.reply { Reply::Call(reply) } else { Reply::Cast(reply.map(|_| ())) };
-        step.fx.push(Effect::Reply { id: call.caller, reply });
+        if let Some(id) = call.caller {
+            step.fx.push(Effect::Reply { id, reply });
+        }
     }
 }

@@ -22,8 +22,8 @@ impl Hub {
             ChildEvent::Exited { reason } => self.child_exited(step, sequence, &reason),
             ChildEvent::Replied { call, reply } => self.child_replied(step, sequence, call, reply),
             ChildEvent::Altered { spec } => self.child_altered(step, sequence, spec),
-            // Nothing asks for states yet.
-            ChildEvent::State { .. } | ChildEvent::StateTaken { .. } => {}
+            ChildEvent::State { attempt, state, queued } => self.child_state(step, sequence, attempt, state, queued),
+            ChildEvent::StateTaken { result } => self.child_state_taken(step, sequence, result),
         }
     }
 
@@ -31,6 +31,9 @@ impl Hub {
         self.supervisor.started(sequence);
         let Some(local) = self.supervisor.get(sequence).filter(|local| local.stop.is_none()) else { return };
         let key = local.key.clone();
+        if self.migrations.stands_by(sequence) {
+            return self.standby_started(step, &key, sequence);
+        }
         self.registry.edit_mine(&key, |row| {
             row.state = RowState::Running;
             row.published = true;
@@ -50,7 +53,7 @@ impl Hub {
         }
     }
 
-    fn announce_started(&self, step: &mut Step<'_>, key: &Key, dot: Dot, outcome: Result<Pid, SmolStr>) {
+    pub(super) fn announce_started(&self, step: &mut Step<'_>, key: &Key, dot: Dot, outcome: Result<Pid, SmolStr>) {
         let starts = self.registry.record(key).map_or(&[][..], |record| record.starts());
         let spec = starts.iter().find(|start| start.dot == dot).map(|start| start.spec.clone());
         let children = alloc::vec![StartedChild { id: key.id.clone(), spec, outcome }];
@@ -58,6 +61,7 @@ impl Hub {
     }
 
     pub(super) fn child_start_failed(&mut self, step: &mut Step<'_>, sequence: u64, reason: SmolStr) {
+        let stood_by = self.migrations.stands_by(sequence);
         let Some((local, row)) = self.end_instance(step, sequence) else { return };
         let key = local.key;
         self.announce_started(step, &key, row.dot(), Err(reason.clone()));
@@ -72,6 +76,10 @@ impl Hub {
         let failure = ChildFailure::StartFailed(reason.clone());
         self.hook(step, HookEvent::ChildStartFailed { id: key.id.clone(), reason: failure.clone() });
         self.plan_restart(step, &key);
+        if stood_by {
+            // The child runs, or its state waits: nobody else need know.
+            return self.reconcile(step, &key);
+        }
         let node = self.me.node.clone();
         if !self.copy_failed(step, &key, row.dot(), node, failure) {
             self.outbox.failure(&self.registry, &key.id, row.dot(), reason);
@@ -80,15 +88,21 @@ impl Hub {
     }
 
     fn child_exited(&mut self, step: &mut Step<'_>, sequence: u64, reason: &ExitReason) {
+        let stood_by = self.migrations.stands_by(sequence);
+        let Some(local) = self.supervisor.get(sequence) else { return };
+        let (key, moved) = (local.key.clone(), local.stop == Some(StopReason::Moved));
+        if let Some(node) = self.successor(&key).filter(|_| moved && !stood_by) {
+            step.moved.push((node, key.id.clone()));
+        }
+        if self.keeps(&key, sequence) {
+            self.answer_orphans(step, sequence, &key);
+            return self.keep(step, &key, sequence);
+        }
         let Some((local, row)) = self.end_instance(step, sequence) else { return };
-        let key = local.key;
         match local.stop {
-            Some(StopReason::Moved) => {
-                if let Some(node) = self.heir(&key) {
-                    step.moved.push((node.clone(), key.id.clone()));
-                }
-            }
             Some(_) => {}
+            // It has yet to serve: that is no end of its child.
+            None if stood_by => self.plan_restart(step, &key),
             None if self.is_over(&key, row.dot(), reason) => return self.retract(step, &key, &[row.dot()]),
             None => self.plan_restart(step, &key),
         }
@@ -97,6 +111,10 @@ impl Hub {
 
     /// Takes an instance that has ended out of all tables.
     pub(super) fn end_instance(&mut self, step: &mut Step<'_>, sequence: u64) -> Option<(Local, Row)> {
+        let key = self.supervisor.get(sequence)?.key.clone();
+        self.leave_source(step, &key, sequence);
+        self.migrations.end_source(sequence);
+        self.migrations.forget(sequence);
         let local = self.supervisor.remove(sequence)?;
         self.answer_orphans(step, sequence, &local.key);
         let row = self.registry.take_row(&local.key, ME, Some(sequence))?;

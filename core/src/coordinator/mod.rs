@@ -10,10 +10,12 @@ mod balance;
 mod call;
 mod child;
 mod copies;
+mod give;
 mod gossip;
 mod hello;
 mod leave;
 mod member;
+mod migrate;
 mod pull;
 mod quorum;
 mod reconcile;
@@ -22,6 +24,7 @@ mod start;
 mod steer;
 mod stop;
 mod stream;
+mod take;
 mod tick;
 mod view;
 
@@ -49,6 +52,8 @@ pub(crate) struct Step<'a> {
     /// view has changed.
     moving: Vec<(NodeId, ChildId)>,
     moving_at: (usize, Option<TopologyChange>),
+    /// Children whose state the copies on other nodes have taken over.
+    delivered: Vec<(NodeId, ChildId)>,
     /// Children that were to be started here and belong to another node before they were up.
     forwarded: Vec<(NodeId, ChildId)>,
 }
@@ -63,6 +68,7 @@ impl Hub {
             moved: Vec::new(),
             moving: Vec::new(),
             moving_at: (0, None),
+            delivered: Vec::new(),
             forwarded: Vec::new(),
         };
         let tick = matches!(input, HubInput::Tick);
@@ -111,6 +117,7 @@ impl Hub {
         self.request_slice(step);
         self.work_slice(step);
         self.complete_view(step);
+        self.go_on_migrating(step);
         self.release_lease(step);
         self.answer_requests(step);
         self.go_on_moving(step);
@@ -179,6 +186,9 @@ impl Hub {
             HubMessage::LeaseRelease { round } => self.lease_released(step, &from, round),
             HubMessage::Memory(memory) => self.memory_told(step, &memory),
             HubMessage::Load(sample) => self.load_told(step, &from.node, &sample),
+            HubMessage::Handover { id, source, to, attempt, step: said } => {
+                self.handover_said(step, &from, &id, source, to, attempt, said);
+            }
         }
     }
 

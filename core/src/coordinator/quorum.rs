@@ -75,7 +75,7 @@ impl Hub {
         if !self.locking {
             return;
         }
-        let running = self.supervisor.iter().filter(|(_, local)| local.stop.is_none());
+        let running = self.supervisor.iter().filter(|(_, local)| local.stop.is_none() || local.kept);
         let some: Vec<(u64, Key)> =
             running.take(limits::SLICE).map(|(sequence, local)| (sequence, local.key.clone())).collect();
         self.locking = some.len() == limits::SLICE;

@@ -6,13 +6,15 @@ use alloc::vec::Vec;
 use smol_str::SmolStr;
 
 use super::Step;
-use crate::config::limits;
+use super::migrate::Entry;
+use crate::config::{Migration, limits};
 use crate::effect::{Effect, StopReason};
 use crate::hashing::Subject;
 use crate::hook::{HookEvent, TopologyChange};
 use crate::hub::Hub;
 use crate::id::{ChildId, NodeId, Pid};
 use crate::message::RowState;
+use crate::migration::Taker;
 use crate::quorum::tokens;
 use crate::registry::{Dot, HostIx, Key, ME, Record, Row};
 use crate::spec::ChildSpec;
@@ -119,18 +121,27 @@ impl Hub {
                 let why = if superseded { StopReason::Superseded } else { StopReason::Stopped };
                 self.stop_instance(step, key, sequence, why);
             }
-            (Some(_), Some(_)) if self.view.is_complete() && !self.owns(key) && self.stays(key) => self.work.wait(key),
-            (Some(row), Some(_)) if self.view.is_complete() && !self.owns(key) => {
+            (Some(row), Some(_)) if self.migrations.source(row.sequence).is_some() => {
                 let sequence = row.sequence;
-                let why = self.why_not_here(key);
-                self.stop_instance(step, key, sequence, why);
+                self.follow(step, key, sequence);
+            }
+            (Some(_), Some(_)) if self.acts_at_once() && !self.owns(key) && self.stays(key) => self.work.wait(key),
+            (Some(_), Some(_)) if self.acts_at_once() && !self.owns(key) => self.move_away(step, key),
+            (Some(row), Some(_)) if self.migrations.stands_by(row.sequence) => {
+                let sequence = row.sequence;
+                self.stand_by(step, key, sequence);
             }
             (Some(_), Some(_)) => self.settle_role(step, key),
         }
     }
 
+    /// Whether a copy that belongs elsewhere is ended now: once all agree on that, or where nobody is asked.
+    fn acts_at_once(&self) -> bool {
+        self.view.is_complete() || self.config.migration == Migration::Autonomous
+    }
+
     /// A copy runs here that belongs elsewhere: it moves, or is one too many, or nobody is left to take it.
-    fn why_not_here(&self, key: &Key) -> StopReason {
+    pub(super) fn why_not_here(&self, key: &Key) -> StopReason {
         let Some(record) = self.registry.record(key) else { return StopReason::Leaving };
         let owners = record.subject(key).map(|subject| self.view.owners(&subject)).unwrap_or_default();
         match (owners.is_empty(), self.heir(key)) {
@@ -161,11 +172,13 @@ impl Hub {
         if self.spares(key, record) {
             return self.pass_over(step, key);
         }
-        if !self.has_room(record, &subject) {
-            return;
-        }
+        let Some(entry) = self.entry(record, &subject) else { return };
         let (dot, spec) = (start.dot, start.spec.clone());
-        self.start_instance(step, key, dot, spec);
+        let stands_by = entry == Entry::StandingBy;
+        if stands_by && !self.migrations.may_stand_by(self.config.concurrent_moves as usize) {
+            return self.migrations.wait(key);
+        }
+        self.start_instance(step, key, dot, spec, stands_by);
     }
 
     /// Whether one more copy of a child is not one too many: those that others claim, and those that owners before this
@@ -179,21 +192,36 @@ impl Hub {
             return false;
         }
         let owners = self.view.owners(subject);
+        // Under hot swap a copy that moves ends when all new ones serve: it takes nobody's place.
+        let hot = self.is_hot() && self.view.is_complete() && !self.is_paused();
+        let moves = |row: &&Row| row.state == RowState::Running && !owners.contains(&self.registry.node_of(row));
+        let claims = claims - if hot { record.theirs(&self.registry).filter(moves).count() } else { 0 };
         let has = |node: &NodeId| record.theirs(&self.registry).any(|row| self.registry.node_of(row) == node);
         let coming = owners.iter().take_while(|node| ***node != self.me.node).filter(|node| !has(node)).count();
         claims + coming < owners.len()
     }
 
-    fn start_instance(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
-        let Some(token) = self.take_token(key) else { return };
+    /// Begins to start a copy here; the sequence of its instance.
+    pub(super) fn start_instance(
+        &mut self,
+        step: &mut Step<'_>,
+        key: &Key,
+        dot: Dot,
+        spec: Arc<ChildSpec>,
+        standby: bool,
+    ) -> Option<u64> {
+        let token = self.take_token(key)?;
         let sequence = self.supervisor.add(key.clone());
+        if standby {
+            self.migrations.add_taker(sequence, Taker::new(key.clone(), true, self.view.number()));
+        }
         let mut row = Row::new(ME, dot, sequence, self.quorum.lineage, token);
         let role = self.config.redundancy.first_role();
         row.role = role;
         let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
         self.registry.put_row(key, row);
-        let standby = false;
         step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby });
+        Some(sequence)
     }
 
     /// The next token, for a child. None while somebody hands out later ones than this node may: then the view has to be
@@ -212,6 +240,9 @@ impl Hub {
     }
 
     pub(super) fn stop_instance(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64, why: StopReason) {
+        if self.supervisor.get(sequence).is_some_and(|local| local.kept) {
+            return self.drop_kept(step, key, sequence);
+        }
         if !self.supervisor.stop(sequence, why) {
             return;
         }
@@ -228,6 +259,7 @@ impl Hub {
             StopReason::Moved => self.note_moving(step, key),
             _ => {}
         }
+        self.leave_source(step, key, sequence);
         self.registry.edit_mine(key, |row| row.state = RowState::Stopping);
         self.claim_unheard(key);
         if was_up {
@@ -240,7 +272,7 @@ impl Hub {
     }
 
     fn note_moving(&mut self, step: &mut Step<'_>, key: &Key) {
-        let Some(owner) = self.heir(key).cloned() else { return };
+        let Some(owner) = self.successor(key) else { return };
         if step.moving.is_empty() {
             // The end of the redistribution may be told in this very step.
             let event = match (self.came.is_empty(), self.went.is_empty()) {
@@ -300,6 +332,9 @@ impl Hub {
         for (node, children) in by_node(&mut step.moving).into_iter().rev() {
             let event = HookEvent::PreChildrenRedistribution { event, node, children };
             step.fx.insert(at, Effect::Hook { hub: self.config.id.clone(), event });
+        }
+        for (node, children) in by_node(&mut step.delivered) {
+            self.hook(step, HookEvent::HandoverDelivered { node, children });
         }
         for (node, children) in by_node(&mut step.forwarded) {
             self.hook(step, HookEvent::ChildrenForwarded { node, children });

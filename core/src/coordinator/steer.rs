@@ -335,7 +335,7 @@ impl Hub {
         }
         let before_us = record.theirs(&self.registry).filter(|row| {
             let node = self.registry.node_of(row);
-            owners.contains(&node) || *node < self.me.node
+            row.state != RowState::Standby && (owners.contains(&node) || *node < self.me.node)
         });
         before_us.count() < self.view.copies()
     }

@@ -32,6 +32,9 @@ impl Hub {
             }
         }
         self.expire_alters(step);
+        let (sources, takers) = self.migrations.due(step.now);
+        sources.into_iter().for_each(|sequence| self.expire_source(step, sequence));
+        takers.into_iter().for_each(|sequence| self.expire_taker(step, sequence));
         while let Some(number) = self.requests.next_expired(step.now) {
             self.expire_request(step, number);
         }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Step;
+use crate::config::Migration;
 use crate::effect::Effect;
 use crate::hook::{HookEvent, TopologyChange};
 use crate::hub::Hub;
@@ -41,7 +42,13 @@ impl Hub {
         let went: Vec<Member> = before.iter().filter(|member| !after.contains(member)).cloned().collect();
         self.announce_change(step, &came, &went);
         let lost = self.lost_without(&members);
+        let ring = self.view.ring().clone();
         self.view.install(members, step.now + self.barrier());
+        if self.config.migration == Migration::Autonomous {
+            // Nobody is waited for.
+            let ranges = self.view.moved_since(&ring, self.registry.has_exceptions());
+            self.work.add_ranges(ranges, Job::Reconcile);
+        }
         self.note_members(step, &lost);
         self.came.extend(came);
         self.went.extend(went);

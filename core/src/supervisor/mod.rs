@@ -13,6 +13,8 @@ pub(crate) struct Local {
     pub(crate) key: Key,
     /// Set once it was told to end.
     pub(crate) stop: Option<StopReason>,
+    /// It has ended; what is left of it is a state for its successor.
+    pub(crate) kept: bool,
 }
 
 /// When a child that failed is to be started again.
@@ -30,6 +32,8 @@ pub(crate) struct Supervisor {
     instances: BTreeMap<u64, Local>,
     /// Those that are not up yet.
     starting: BTreeSet<u64>,
+    /// How many have ended.
+    kept: usize,
     restarts: BTreeMap<Key, VecDeque<Time>>,
     held: BTreeMap<Key, Time>,
     due: BTreeSet<(Time, Key)>,
@@ -39,7 +43,7 @@ impl Supervisor {
     /// A new instance; its sequence was never given before.
     pub(crate) fn add(&mut self, key: Key) -> u64 {
         self.sequence += 1;
-        self.instances.insert(self.sequence, Local { key, stop: None });
+        self.instances.insert(self.sequence, Local { key, stop: None, kept: false });
         self.starting.insert(self.sequence);
         self.sequence
     }
@@ -59,6 +63,15 @@ impl Supervisor {
         }
     }
 
+    /// An instance has ended, and its state is kept.
+    pub(crate) fn keep(&mut self, sequence: u64) {
+        if let Some(local) = self.instances.get_mut(&sequence)
+            && !core::mem::replace(&mut local.kept, true)
+        {
+            self.kept += 1;
+        }
+    }
+
     /// An instance is up.
     pub(crate) fn started(&mut self, sequence: u64) {
         self.starting.remove(&sequence);
@@ -71,15 +84,19 @@ impl Supervisor {
 
     pub(crate) fn remove(&mut self, sequence: u64) -> Option<Local> {
         self.starting.remove(&sequence);
-        self.instances.remove(&sequence)
+        let local = self.instances.remove(&sequence)?;
+        self.kept -= usize::from(local.kept);
+        Some(local)
     }
 
+    /// Whether there is no instance, and no state of one that has ended.
     pub(crate) fn is_empty(&self) -> bool {
         self.instances.is_empty()
     }
 
+    /// How many instances there are.
     pub(crate) fn len(&self) -> usize {
-        self.instances.len()
+        self.instances.len() - self.kept
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Local)> {

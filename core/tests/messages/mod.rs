@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
+use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, Token};
 use process_hub_core::message::{
-    Assignment, Attributes, Batch, Hello, HubMessage, Known, Mark, Pause, Phase, RowState, Snapshot, Standing,
-    WireAssign, WireContext, WireDot, WireEntry, WireFailure, WireGone, WireLoss, WireMemory, WireRow, WireSeen,
-    WireStop,
+    Assignment, Attributes, Batch, HandoverStep, Hello, HubMessage, Known, Mark, Pause, Phase, RowState, Snapshot,
+    Standing, StateUse, WireAssign, WireContext, WireDot, WireEntry, WireFailure, WireGone, WireLoss, WireMemory,
+    WireRow, WireSeen, WireStop,
 };
 use process_hub_core::request::CallError;
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata, Restart, Role};
@@ -54,7 +54,7 @@ fn batch() -> Batch {
         origins: vec![member("n1"), member("n2")],
         starts: vec![WireEntry { dot: dot(1), spec: Arc::new(spec("c1", &[1, 2, 3])) }],
         stops: vec![WireStop { id: child("c2"), dots: vec![dot(2), dot(3)] }],
-        rows: [RowState::Starting, RowState::Running, RowState::Stopping]
+        rows: [RowState::Starting, RowState::Running, RowState::Stopping, RowState::Standby, RowState::Kept]
             .map(|state| WireRow {
                 id: child("c1"),
                 dot: dot(1),
@@ -129,6 +129,14 @@ fn reply(reply: Result<Bytes, CallError>) -> HubMessage {
     HubMessage::CallReply { number: 11, reply }
 }
 
+fn handover(step: HandoverStep) -> HubMessage {
+    HubMessage::Handover { id: child("c1"), source: 5, to: 300, attempt: 2, step }
+}
+
+fn token() -> Token {
+    Token { lineage: 1, counter: 9, node: member("n2").node, boot: member("n2").boot }
+}
+
 fn rumor() -> HubMessage {
     let (origin, told) = (member("n2"), Bytes::from_static(&[0b101]));
     HubMessage::Rumor { origin, view: 7, told, batch: Arc::new(batch()) }
@@ -167,6 +175,14 @@ fn bodies() -> Vec<HubMessage> {
         HubMessage::LeaseGrant { round: 9, granted: true, mark: 300, standing: Standing::Waited, known: known() },
         HubMessage::LeaseRelease { round: 9 },
         HubMessage::Memory(memory()),
+        handover(HandoverStep::Offer { len: 1 << 26, checksum: u64::MAX, why: StateUse::Handover }),
+        handover(HandoverStep::Offer { len: 0, checksum: 7, why: StateUse::Merge { token: token() } }),
+        handover(HandoverStep::Chunk { offset: 1 << 18, bytes: Bytes::from_static(b"state") }),
+        handover(HandoverStep::Ack { upto: 1 << 18, granted: 1 << 20 }),
+        handover(HandoverStep::Taken(Ok(()))),
+        handover(HandoverStep::Taken(Err("no thanks".into()))),
+        handover(HandoverStep::Commit),
+        handover(HandoverStep::Abort),
         HubMessage::Load(LoadSample { cpu_permille: 250, run_queue: 3, children: 40_000, memory_bytes: 1 << 33 }),
         HubMessage::Bye,
     ]
@@ -200,6 +216,19 @@ fn name(message: &Message) -> String {
     }
 }
 
+fn step_name(step: &HandoverStep) -> &'static str {
+    match step {
+        HandoverStep::Offer { why: StateUse::Handover, .. } => "offer",
+        HandoverStep::Offer { why: StateUse::Merge { .. }, .. } => "offer_to_merge",
+        HandoverStep::Chunk { .. } => "chunk",
+        HandoverStep::Ack { .. } => "ack",
+        HandoverStep::Taken(Ok(())) => "taken",
+        HandoverStep::Taken(Err(_)) => "refused",
+        HandoverStep::Commit => "commit",
+        HandoverStep::Abort => "abort",
+    }
+}
+
 fn body_name(body: &HubMessage) -> String {
     match body {
         HubMessage::Hello(_) => "hello".into(),
@@ -219,6 +248,7 @@ fn body_name(body: &HubMessage) -> String {
         HubMessage::Memory(_) => "memory".into(),
         HubMessage::Load(_) => "load".into(),
         HubMessage::Bye => "bye".into(),
+        HubMessage::Handover { step, .. } => format!("handover.{}", step_name(step)),
         HubMessage::CallReply { reply: Ok(_), .. } => "call_reply.ok".into(),
         HubMessage::CallReply { reply: Err(error), .. } => {
             let words = format!("{error:?}");

@@ -1,0 +1,177 @@
+//! How a child gets from a node that does not own it to one that does: who begins, and who stands aside.
+
+use super::Step;
+use crate::config::{Migration, Partition};
+use crate::effect::StopReason;
+use crate::hashing::Subject;
+use crate::hub::Hub;
+use crate::id::NodeId;
+use crate::message::RowState;
+use crate::migration::Target;
+use crate::registry::{Key, Record, Row};
+
+/// As what a copy may be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// It serves when it is up.
+    Serving,
+    /// It serves when its predecessor does not any more.
+    StandingBy,
+}
+
+impl Hub {
+    pub(super) fn is_hot(&self) -> bool {
+        matches!(self.config.migration, Migration::HotSwap { .. })
+    }
+
+    /// Whether the state of a copy that lost is given to the winner.
+    fn merges(&self) -> bool {
+        self.config.migration.hands_over() && self.config.partition == Partition::Divergence
+    }
+
+    /// As what this node, an owner, may start its copy of a child beside the claims of others, if it may.
+    pub(super) fn entry(&self, record: &Record, subject: &Subject<'_>) -> Option<Entry> {
+        if self.config.migration == Migration::Autonomous || self.has_room(record, subject) {
+            return Some(Entry::Serving);
+        }
+        let (hot, hands_over) = (self.is_hot(), self.config.migration.hands_over());
+        if !(hot || hands_over) || !self.view.is_complete() || self.view.copies() != 1 {
+            return None;
+        }
+        let first = self.first_claim(record)?;
+        // Of whatever else there is only the state is left.
+        if record.theirs(&self.registry).any(|row| row.host != first.host && row.state != RowState::Kept) {
+            return None;
+        }
+        match first.state {
+            RowState::Kept if hands_over => Some(Entry::StandingBy),
+            RowState::Running if !hot || self.is_paused() => None,
+            RowState::Running if hands_over => Some(Entry::StandingBy),
+            RowState::Running => Some(Entry::Serving),
+            _ => None,
+        }
+    }
+
+    /// Of the claims of others the one that goes before them all: its copy is the one to succeed.
+    fn first_claim<'a>(&'a self, record: &'a Record) -> Option<&'a Row> {
+        record.theirs(&self.registry).max_by_key(|row| (row.state != RowState::Standby, self.registry.token(row)))
+    }
+
+    /// The claim of the one owner of a child, where that is another node.
+    fn owners_row<'a>(&'a self, record: &'a Record, key: &Key) -> Option<&'a Row> {
+        let owner = self.view.owner(&record.subject(key)?)?;
+        record.theirs(&self.registry).find(|row| self.registry.node_of(row) == owner)
+    }
+
+    fn target(&self, row: &Row) -> Target {
+        (self.registry.host(row.host).member.clone(), row.sequence)
+    }
+
+    /// The owner's copy that stands by for this node's.
+    pub(super) fn successor_standing_by(&self, key: &Key, sequence: u64) -> Option<Target> {
+        let record = self.registry.record(key)?;
+        let row = self.owners_row(record, key).filter(|row| row.state == RowState::Standby)?;
+        let target = self.target(row);
+        (!self.migrations.is_burned(sequence, &target)).then_some(target)
+    }
+
+    /// The owner's copy that serves while this node has one, too, or what is left of one.
+    pub(super) fn winner_serving(&self, key: &Key) -> Option<Target> {
+        let record = self.registry.record(key)?;
+        let row = self.owners_row(record, key).filter(|row| row.state == RowState::Running)?;
+        Some(self.target(row))
+    }
+
+    /// Where a child of this node goes: its first owner that has no copy yet, or else its first owner.
+    pub(super) fn successor(&self, key: &Key) -> Option<NodeId> {
+        if let Some(heir) = self.heir(key) {
+            return Some(heir.clone());
+        }
+        let record = self.registry.record(key)?;
+        self.view.owner(&record.subject(key)?).filter(|node| **node != self.me.node).cloned()
+    }
+
+    /// Whether another copy goes before this node's, which does not own the child: the owner's if it serves; else, of
+    /// two, the one with the higher token.
+    pub(super) fn loses(&self, key: &Key) -> bool {
+        let Some(record) = self.registry.record(key) else { return false };
+        let Some(mine) = record.mine().map(|row| self.registry.token(row)) else { return false };
+        let owner = record.subject(key).and_then(|subject| self.view.owner(&subject));
+        record.theirs(&self.registry).any(|row| match row.state {
+            RowState::Running => Some(self.registry.node_of(row)) == owner || self.registry.token(row) > mine,
+            RowState::Kept => self.registry.token(row) > mine,
+            RowState::Starting | RowState::Stopping | RowState::Standby => false,
+        })
+    }
+
+    /// A running copy of this node belongs elsewhere, and nothing was done about it yet.
+    pub(super) fn move_away(&mut self, step: &mut Step<'_>, key: &Key) {
+        let Some(record) = self.registry.record(key) else { return };
+        let Some((sequence, state)) = record.mine().map(|row| (row.sequence, row.state)) else { return };
+        let why = self.why_not_here(key);
+        let hands_over = self.config.migration.hands_over();
+        if state != RowState::Running || why == StopReason::Leaving || !(self.is_hot() || hands_over) {
+            return self.stop_instance(step, key, sequence, why);
+        }
+        if !hands_over {
+            // The new copies serve before the old one ends.
+            if self.all_owners_serve(key) {
+                self.stop_instance(step, key, sequence, StopReason::Moved);
+            } else if self.view.copies() == 1 && self.loses(key) {
+                self.stop_instance(step, key, sequence, StopReason::Superseded);
+            }
+            return;
+        }
+        let loses = self.loses(key);
+        if loses && !self.merges() {
+            return self.stop_instance(step, key, sequence, StopReason::Superseded);
+        }
+        if loses || !self.is_hot() || self.successor_standing_by(key, sequence).is_some() {
+            self.freeze(step, key, sequence);
+        }
+    }
+
+    fn all_owners_serve(&self, key: &Key) -> bool {
+        let Some(record) = self.registry.record(key) else { return true };
+        let owners = record.subject(key).map(|subject| self.view.owners(&subject)).unwrap_or_default();
+        let serves = |node: &&NodeId| {
+            let mut rows = record.theirs(&self.registry).filter(|row| row.state == RowState::Running);
+            rows.any(|row| self.registry.node_of(row) == *node)
+        };
+        owners.iter().all(serves)
+    }
+
+    /// The state of this node's copy waits for whoever is to have it: what is to be done about that.
+    pub(super) fn bequeath(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
+        if !self.view.is_complete() {
+            return;
+        }
+        if !self.loses(key) {
+            if let Some(to) = self.successor_standing_by(key, sequence) {
+                self.send_state(step, sequence, to, crate::message::StateUse::Handover);
+            }
+        } else if !self.merges() {
+            self.drop_kept(step, key, sequence);
+        } else if let Some(to) = self.winner_serving(key)
+            && let Some(token) = self.registry.record(key).and_then(Record::mine).map(|row| self.registry.token(row))
+        {
+            self.send_state(step, sequence, to, crate::message::StateUse::Merge { token });
+        }
+    }
+
+    /// Goes on with children that have waited for room.
+    pub(super) fn go_on_migrating(&mut self, step: &mut Step<'_>) {
+        if !self.migrations.has_waiting() || !self.may_migrate() {
+            return;
+        }
+        // Whoever finds no room after all waits again.
+        for key in self.migrations.take_waiting(16) {
+            self.reconcile(step, &key);
+        }
+    }
+
+    fn may_migrate(&self) -> bool {
+        let most = self.config.concurrent_moves as usize;
+        self.migrations.may_take_one(most) && self.migrations.may_stand_by(most)
+    }
+}

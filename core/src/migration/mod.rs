@@ -1,0 +1,198 @@
+//! Moves under way at this node: copies that are given away (`source`), and copies that take over (`taker`). The argument
+//! is in `docs/ALGORITHM.md`, section 9.
+
+mod source;
+mod taker;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::id::Member;
+use crate::registry::Key;
+use crate::time::Time;
+
+pub(crate) use source::{Sending, Source, Stage};
+pub(crate) use taker::{Taker, Transfer, TransferStage};
+
+/// How long a child waits after a move that failed before the next is tried.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+/// How long without progress until what was sent last is sent again.
+pub(crate) const REPEAT: Duration = Duration::from_millis(500);
+
+/// Bytes of a state that a receiver grants beyond those it has.
+pub(crate) const WINDOW: usize = 1 << 20;
+
+/// Bytes of states beyond which no further one is taken, or granted room for.
+const ROOM: usize = 4 << 20;
+
+/// States that are asked for at once before anybody knows how large they are.
+const BLIND: usize = 4;
+
+/// States of other copies that one copy has taken and that are remembered.
+const TAKEN: usize = 64;
+
+/// An instance elsewhere.
+pub(crate) type Target = (Member, u64);
+
+/// Moves under way at this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Migrations {
+    attempt: u32,
+    sources: BTreeMap<u64, Source>,
+    takers: BTreeMap<u64, Taker>,
+    /// Children that wait until fewer are on their way.
+    waiting: BTreeSet<Key>,
+    /// About how large the states were that were taken of late.
+    usual: Option<usize>,
+    /// Instances elsewhere that were told to commit, and whose fate made a copy here serve again: never told again.
+    burned: BTreeMap<u64, BTreeSet<Target>>,
+    /// Whose states a copy here has taken over or merged.
+    taken: BTreeMap<u64, Vec<Target>>,
+}
+
+impl Migrations {
+    /// A mark that was not used before.
+    pub(crate) fn next_attempt(&mut self) -> u32 {
+        self.attempt = self.attempt.wrapping_add(1);
+        self.attempt
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sources.is_empty() && self.takers.is_empty() && self.waiting.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sources.len() + self.takers.len() + self.waiting.len()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let sources = self.sources.values().filter_map(Source::deadline);
+        sources.chain(self.takers.values().filter_map(Taker::deadline)).min()
+    }
+
+    /// The copies and kept states, and those that take over, whose time has come.
+    pub(crate) fn due(&self, now: Time) -> (Vec<u64>, Vec<u64>) {
+        let due = |deadline: Option<Time>| deadline.is_some_and(|at| at <= now);
+        let sources = self.sources.iter().filter(|(_, source)| due(source.deadline()));
+        let takers = self.takers.iter().filter(|(_, taker)| due(taker.deadline()));
+        (sources.map(|(sequence, _)| *sequence).collect(), takers.map(|(sequence, _)| *sequence).collect())
+    }
+
+    pub(crate) fn source(&self, sequence: u64) -> Option<&Source> {
+        if self.sources.is_empty() { None } else { self.sources.get(&sequence) }
+    }
+
+    pub(crate) fn source_mut(&mut self, sequence: u64) -> Option<&mut Source> {
+        if self.sources.is_empty() { None } else { self.sources.get_mut(&sequence) }
+    }
+
+    pub(crate) fn add_source(&mut self, sequence: u64, source: Source) {
+        self.sources.insert(sequence, source);
+    }
+
+    pub(crate) fn end_source(&mut self, sequence: u64) -> Option<Source> {
+        if self.sources.is_empty() { None } else { self.sources.remove(&sequence) }
+    }
+
+    pub(crate) fn taker(&self, sequence: u64) -> Option<&Taker> {
+        if self.takers.is_empty() { None } else { self.takers.get(&sequence) }
+    }
+
+    pub(crate) fn taker_mut(&mut self, sequence: u64) -> Option<&mut Taker> {
+        if self.takers.is_empty() { None } else { self.takers.get_mut(&sequence) }
+    }
+
+    pub(crate) fn add_taker(&mut self, sequence: u64, taker: Taker) {
+        self.takers.insert(sequence, taker);
+    }
+
+    pub(crate) fn end_taker(&mut self, sequence: u64) -> Option<Taker> {
+        if self.takers.is_empty() { None } else { self.takers.remove(&sequence) }
+    }
+
+    /// Whether a copy of this node stands by.
+    pub(crate) fn stands_by(&self, sequence: u64) -> bool {
+        self.taker(sequence).is_some_and(|taker| taker.stands_by)
+    }
+
+    /// An instance has ended: what was remembered for its sake goes. What it gave away is kept by its source.
+    pub(crate) fn forget(&mut self, sequence: u64) {
+        self.end_taker(sequence);
+        self.burned.remove(&sequence);
+        self.taken.remove(&sequence);
+    }
+
+    /// An instance elsewhere is never told anything by this copy's node again.
+    pub(crate) fn burn(&mut self, sequence: u64, target: Target) {
+        self.burned.entry(sequence).or_default().insert(target);
+    }
+
+    pub(crate) fn is_burned(&self, sequence: u64, target: &Target) -> bool {
+        self.burned.get(&sequence).is_some_and(|burned| burned.contains(target))
+    }
+
+    /// A copy of this node has taken the state of another.
+    pub(crate) fn took(&mut self, sequence: u64, of: Target) {
+        let taken = self.taken.entry(sequence).or_default();
+        if taken.len() >= TAKEN {
+            taken.remove(0);
+        }
+        taken.push(of);
+    }
+
+    pub(crate) fn has_taken(&self, sequence: u64, of: &Target) -> bool {
+        self.taken.get(&sequence).is_some_and(|taken| taken.contains(of))
+    }
+
+    // ---- the budget
+
+    /// A child waits until there is room for its move.
+    pub(crate) fn wait(&mut self, key: &Key) {
+        self.waiting.insert(key.clone());
+    }
+
+    /// Takes up to `most` of the children that wait.
+    pub(crate) fn take_waiting(&mut self, most: usize) -> Vec<Key> {
+        let some: Vec<Key> = self.waiting.iter().take(most).cloned().collect();
+        for key in &some {
+            self.waiting.remove(key);
+        }
+        some
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether one more copy may be asked for its state. Few are at a time: states are taken late and dropped early.
+    pub(crate) fn may_take_one(&self, most: usize) -> bool {
+        if self.sources.is_empty() {
+            return true;
+        }
+        let asked = self.sources.values().filter(|source| source.stage == Stage::Freezing).count();
+        let held: usize = self.sources.values().map(Source::held).sum();
+        let blind = match self.usual {
+            Some(usual) => (ROOM / usual.max(1)).max(1),
+            None => BLIND,
+        };
+        asked < blind && held < ROOM && self.sources.len() < most
+    }
+
+    /// A copy has given a state of this size.
+    pub(crate) fn note_size(&mut self, len: usize) {
+        self.usual = Some(len.max(self.usual.map_or(0, |usual| usual - usual / 8)));
+    }
+
+    /// Whether one more copy may be started beside one that serves elsewhere.
+    pub(crate) fn may_stand_by(&self, most: usize) -> bool {
+        self.takers.len() < most
+    }
+
+    /// Whether there is room to receive a state of this size.
+    pub(crate) fn may_receive(&self, len: usize) -> bool {
+        let coming: usize = self.takers.values().map(Taker::coming).sum();
+        coming == 0 || coming.saturating_add(len) <= ROOM
+    }
+}
