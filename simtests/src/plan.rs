@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use process_hub_core::config::{Distribution, HubConfig, MembershipConfig, Model, NodeConfig, Partition};
+use process_hub_core::config::{Distribution, HubConfig, MembershipConfig, Migration, Model, NodeConfig, Partition};
 use process_hub_core::id::HubId;
 use process_hub_core::quorum::majority;
 
@@ -203,6 +203,14 @@ impl Plan {
         self.child_faults.hangs_on_stop = rate(300_000);
         self.child_faults.call_fails = rate(100_000);
         self.lower_boots = rate(500_000);
+        if self.world.bounds.hands_over {
+            self.child_faults.state_refused = rate(200_000);
+            self.child_faults.state_hangs = rate(50_000);
+            self.child_faults.state_slow = rate(200_000);
+            self.child_faults.state_big = rate(200_000);
+            self.child_faults.take_refused = rate(100_000);
+            self.child_faults.take_hangs = rate(50_000);
+        }
         let (altered, lost) = (rate(500_000), rate(20_000));
         self.aim = rate(20_000);
         if altered > 0 {
@@ -343,12 +351,13 @@ pub(crate) fn bounds(
         _ if leased => 3 * fence + 2 * micros(hub.lease),
         _ => 0,
     };
+    let moves = moving(&hub.migration);
     let (quorum, mutex) = promises(&hub.partition, nodes);
     let mutex = mutex && hub.redundancy.copies(usize::MAX) == 1;
     Bounds {
         delay,
-        overlap: 2 * delay + keepalive + stop + repair + barrier,
-        converge: detect + 2 * keepalive + repair + barrier + stop + 6 * delay + constant + quorum_takes,
+        overlap: 2 * delay + keepalive + stop + repair + barrier + moves,
+        converge: detect + 2 * keepalive + repair + barrier + stop + 6 * delay + constant + quorum_takes + 2 * moves,
         stop,
         slack: SECOND + delay,
         copies: match hub.redundancy.copies(usize::MAX) {
@@ -365,6 +374,29 @@ pub(crate) fn bounds(
         lease: if leased { micros(hub.lease) / 3 } else { 0 },
         quorum,
         mutex,
+        cold: matches!(hub.migration, Migration::ColdSwap { .. }),
+        hot: matches!(hub.migration, Migration::HotSwap { .. }),
+        hands_over: hub.migration.hands_over(),
+        keeps: match hub.migration {
+            // By the clock of whoever keeps it.
+            Migration::ColdSwap { state_ttl, .. } => micros(state_ttl) - micros(state_ttl) / 1_000,
+            _ => 0,
+        },
+        autonomous: hub.migration == Migration::Autonomous,
+    }
+}
+
+/// The longest that the move of one child takes: the `M` of `INVARIANTS.md` 1.1. One that fails is tried again.
+fn moving(migration: &Migration) -> u64 {
+    const AGAIN: u64 = SECOND;
+    match migration {
+        Migration::ColdSwap { handover: true, state_ttl, state_query_timeout } => {
+            2 * micros(*state_query_timeout) + micros(*state_ttl) + AGAIN
+        }
+        Migration::HotSwap { handover: true, state_query_timeout, child_migration_timeout, retention } => {
+            2 * micros(*state_query_timeout) + micros(*child_migration_timeout + *retention) + AGAIN
+        }
+        _ => 0,
     }
 }
 

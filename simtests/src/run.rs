@@ -301,6 +301,7 @@ pub(crate) fn take_census(hub: &Hub) -> Census {
         settled: hub.is_settled(),
         locked: hub.is_locked(),
         open: hub.open_requests(),
+        moves: hub.migrations(),
         local: hub.local().map(|(id, sequence)| (id.clone(), sequence)).collect(),
         size: format!("{hub:?}").len(),
     }

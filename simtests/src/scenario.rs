@@ -12,6 +12,8 @@
 //! c.assert_converged();
 //! ```
 
+mod moves;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

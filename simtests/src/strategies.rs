@@ -80,7 +80,13 @@ const AXES: [Axis; 5] = [
         ],
     },
     Axis {
-        choices: &[Choice { name: "cold-swap", weight: 1, set: |hub, _, _| hub.migration = Migration::cold_swap() }],
+        choices: &[
+            Choice { name: "cold-swap", weight: 2, set: |hub, _, _| hub.migration = Migration::cold_swap() },
+            Choice { name: "cold-handover", weight: 3, set: |hub, random, _| hub.migration = cold(random) },
+            Choice { name: "hot-swap", weight: 2, set: |hub, random, _| hub.migration = hot(random, false) },
+            Choice { name: "hot-handover", weight: 4, set: |hub, random, _| hub.migration = hot(random, true) },
+            Choice { name: "autonomous", weight: 1, set: |hub, _, _| hub.migration = Migration::Autonomous },
+        ],
     },
     Axis {
         choices: &[
@@ -183,6 +189,25 @@ fn replication(random: &mut Random, model: Model) -> Redundancy {
         _ => Signal::All,
     };
     Redundancy::Replication { factor, model, signal }
+}
+
+/// Cold swap with handover, its spans short enough to be over within a run.
+fn cold(random: &mut Random) -> Migration {
+    Migration::ColdSwap {
+        handover: true,
+        state_ttl: Duration::from_millis(random.log_between(500, 5_000)),
+        state_query_timeout: Duration::from_millis(random.log_between(50, 1_000)),
+    }
+}
+
+/// Hot swap, likewise.
+fn hot(random: &mut Random, handover: bool) -> Migration {
+    Migration::HotSwap {
+        handover,
+        state_query_timeout: Duration::from_millis(random.log_between(50, 1_000)),
+        child_migration_timeout: Duration::from_millis(random.log_between(300, 3_000)),
+        retention: Duration::from_millis(random.log_between(100, 2_000)),
+    }
 }
 
 /// The spans of a quorum with leases.

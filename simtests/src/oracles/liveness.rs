@@ -34,6 +34,9 @@ impl Oracle for NothingOpen {
             if census.open > 0 {
                 verdict.fails(Some(*host), None, format!("{} requests are open", census.open));
             }
+            if census.moves > 0 {
+                verdict.fails(Some(*host), None, format!("{} moves are under way", census.moves));
+            }
             let real = truth.live.iter().flat_map(|(id, keys)| keys.iter().map(move |key| (id, key)));
             let real: BTreeSet<_> =
                 real.filter(|(_, key)| key.0 == *host).map(|(id, key)| (id.clone(), key.2)).collect();

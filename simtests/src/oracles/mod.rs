@@ -1,6 +1,7 @@
 //! What must hold: one small oracle each, fed from what the simulator sees, with the ground truth beside it.
 
 mod amo;
+mod handover;
 mod hooks;
 pub(crate) mod ledger;
 mod liveness;
@@ -54,6 +55,10 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(roles::OneActive::default()),
         Box::new(roles::AnActive),
         Box::new(moves::ColdOrder),
+        Box::new(handover::Continuity),
+        Box::new(handover::StateMoves::default()),
+        Box::new(handover::Abort::default()),
+        Box::new(handover::Autonomous::default()),
         Box::new(moves::Guided::default()),
         Box::new(moves::PureOwner::default()),
         Box::new(requests::Once::default()),

@@ -9,6 +9,7 @@ use process_hub_core::{Effect, Input};
 
 use super::truth::Truth;
 use crate::sim::HostId;
+use crate::sim::moving::SimState;
 
 /// One thing that the simulator saw. Oracles know nothing else, so a bad trace can be written by hand.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,11 @@ pub(crate) enum Seen<'a> {
     Input { host: HostId, input: &'a Input },
     /// A node wants something done.
     Effect { host: HostId, effect: &'a Effect },
-    /// An instance is up.
+    /// An instance handles nothing from here on, until it serves again.
+    Frozen { host: HostId, sequence: u64 },
+    /// An instance has taken over this state, or merged it into its own.
+    Took { host: HostId, sequence: u64, state: SimState, merge: bool },
+    /// An instance serves: it is up, or stood by or was frozen until now.
     Serving { host: HostId, sequence: u64 },
     /// An instance is up no longer (its node may not know yet).
     Ended { host: HostId, sequence: u64 },
@@ -67,7 +72,8 @@ pub(crate) mod kind {
     pub(crate) const PROBE: u32 = 1 << 11;
     pub(crate) const CENSUS: u32 = 1 << 12;
     pub(crate) const PHASE: u32 = 1 << 13;
-    pub(crate) const COUNT: usize = 14;
+    pub(crate) const MOVE: u32 = 1 << 14;
+    pub(crate) const COUNT: usize = 15;
 }
 
 impl Seen<'_> {
@@ -81,6 +87,7 @@ impl Seen<'_> {
             Seen::Input { .. } => kind::INPUT,
             Seen::Effect { .. } => kind::EFFECT,
             Seen::Serving { .. } => kind::SERVING,
+            Seen::Frozen { .. } | Seen::Took { .. } => kind::MOVE,
             Seen::Ended { .. } => kind::ENDED,
             Seen::Applied { .. } => kind::APPLIED,
             Seen::View { .. } => kind::VIEW,
@@ -119,6 +126,8 @@ pub(crate) struct Census {
     pub(crate) locked: bool,
     /// Requests that are open.
     pub(crate) open: usize,
+    /// Moves of children that are under way.
+    pub(crate) moves: usize,
     /// The instances it thinks it has.
     pub(crate) local: Vec<(ChildId, u64)>,
     /// How large its state is when written out, in bytes.

@@ -46,6 +46,16 @@ pub(crate) struct Bounds {
     pub(crate) quorum: usize,
     /// Whether the quorum promises that one side serves.
     pub(crate) mutex: bool,
+    /// Whether a copy that moves is started after the former one has ended.
+    pub(crate) cold: bool,
+    /// Whether it is started before.
+    pub(crate) hot: bool,
+    /// Whether its state moves with it.
+    pub(crate) hands_over: bool,
+    /// The shortest time for which the state of a copy that has ended is kept.
+    pub(crate) keeps: u64,
+    /// Whether each node acts by itself.
+    pub(crate) autonomous: bool,
 }
 
 /// Which instance: the host, how-manieth life of it, and the sequence there.
@@ -66,10 +76,14 @@ pub(crate) struct Instance {
     pub(crate) role: Role,
     /// Its restart rule.
     pub(crate) restart: Restart,
+    /// It was started to stand by.
+    pub(crate) standby: bool,
     /// When it was asked for.
     pub(crate) asked: u64,
-    /// When it came up.
+    /// When it first served.
     pub(crate) up: Option<u64>,
+    /// It handles nothing until it is told to serve.
+    pub(crate) frozen: bool,
     /// When it was up no longer.
     pub(crate) down: Option<u64>,
     /// When its node was told of its end, or died.
@@ -79,10 +93,10 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Whether it is up at this moment.
+    /// Whether it is up at this moment, and handles what it is handed.
     #[must_use]
     pub(crate) fn serves(&self) -> bool {
-        self.up.is_some() && self.down.is_none() && self.gone.is_none()
+        self.up.is_some() && !self.frozen && self.down.is_none() && self.gone.is_none()
     }
 }
 
@@ -239,7 +253,13 @@ impl Truth {
             }
             Seen::Serving { host, sequence } => {
                 if let Some(instance) = self.instance_mut(host, sequence) {
-                    instance.up = Some(now);
+                    instance.up.get_or_insert(now);
+                    instance.frozen = false;
+                }
+            }
+            Seen::Frozen { host, sequence } => {
+                if let Some(instance) = self.instance_mut(host, sequence) {
+                    instance.frozen = true;
                 }
             }
             Seen::Ended { host, sequence } => {
@@ -263,7 +283,7 @@ impl Truth {
     fn effect(&mut self, host: HostId, effect: &Effect) {
         let life = self.hosts[host].lives;
         match effect {
-            Effect::Start { spec, pid, token, role, .. } => {
+            Effect::Start { spec, pid, token, role, standby, .. } => {
                 let key = (host, life, pid.sequence);
                 let instance = Instance {
                     id: spec.id.clone(),
@@ -273,7 +293,9 @@ impl Truth {
                     role: *role,
                     restart: spec.restart,
                     asked: self.now,
+                    standby: *standby,
                     up: None,
+                    frozen: false,
                     down: None,
                     gone: None,
                     stopping: None,
@@ -287,6 +309,11 @@ impl Truth {
             Effect::Stop { sequence, why, .. } => {
                 if let Some(instance) = self.instance_mut(host, *sequence) {
                     instance.stopping = Some(*why);
+                }
+            }
+            Effect::Serve { sequence, token, .. } => {
+                if let Some(instance) = self.instance_mut(host, *sequence) {
+                    instance.token = token.clone();
                 }
             }
             Effect::SetRole { sequence, role, token, .. } => {

@@ -21,15 +21,16 @@ impl World {
             Effect::Send { to, lane, message } => self.send(host, &to, lane, message),
             Effect::Dial { addr } => self.dial(host, life, &addr),
             Effect::Hangup { member, .. } => self.hangup(host, &member),
-            Effect::Start { hub, pid, .. } => self.start_child(host, life, hub, pid.sequence),
+            Effect::Start { hub, pid, standby, .. } => self.start_child(host, life, hub, pid.sequence, standby),
             Effect::Alter { pid, spec, .. } => self.alter_child(host, life, pid.sequence, spec),
             Effect::Stop { sequence, deadline, .. } => self.stop_child(host, life, sequence, deadline),
             // A role is the child's own affair; the oracles see that it was told.
             Effect::SetRole { .. } => {}
-            // No strategy asks for states yet.
-            Effect::TakeState { .. } | Effect::GiveState { .. } | Effect::Serve { .. } => {}
+            Effect::TakeState { sequence, attempt, .. } => self.take_state(host, life, sequence, attempt),
+            Effect::GiveState { sequence, state, why, .. } => self.give_state(host, life, sequence, state, &why),
+            Effect::Serve { sequence, .. } => self.serve_child(host, life, sequence),
             Effect::Deliver { hub, sequence, call, payload, .. } => {
-                self.deliver(host, life, hub, sequence, call, &payload);
+                self.deliver(host, life, hub, sequence, call, payload);
             }
             Effect::Reply { id, reply } => self.replied(host, id, reply),
             Effect::Hook { event, .. } => {
@@ -183,11 +184,13 @@ impl World {
     fn note_moment(&mut self, host: HostId, effect: &Effect) {
         let moment = match effect {
             Effect::Start { .. } => Moment::Start,
+            Effect::TakeState { .. } | Effect::GiveState { .. } | Effect::Serve { .. } => Moment::Move,
             Effect::Stop { .. } => Moment::Stop,
             Effect::Send { message: Message::Hub { body, .. }, .. } => match body {
                 HubMessage::Hello(_) => Moment::Hello,
                 HubMessage::Batch { .. } => Moment::Batch,
                 HubMessage::Listing { .. } => Moment::Listing,
+                HubMessage::Handover { .. } => Moment::Move,
                 _ => return,
             },
             _ => return,

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use process_hub_core::id::HubId;
 use process_hub_core::spec::ChildSpec;
-use process_hub_core::{CallKey, ChildEvent, ExitReason};
+use process_hub_core::{ChildEvent, ExitReason};
 
 use super::event::{ChildStep, Event, HostId};
 use super::host::{Arrival, Running, Stage};
@@ -27,11 +26,19 @@ pub(crate) struct ChildFaults {
     pub(crate) altered: u32,
     /// How often such a handler does not come to an end.
     pub(crate) alter_lost: u32,
+    /// A copy that is asked for its state refuses, never answers, takes long, or gives a large one.
+    pub(crate) state_refused: u32,
+    pub(crate) state_hangs: u32,
+    pub(crate) state_slow: u32,
+    pub(crate) state_big: u32,
+    /// A copy that is given a state refuses it, or never answers.
+    pub(crate) take_refused: u32,
+    pub(crate) take_hangs: u32,
 }
 
 impl World {
-    pub(crate) fn start_child(&mut self, host: HostId, life: u32, hub: HubId, sequence: u64) {
-        let running = Running { hub, stage: Stage::Starting, doomed: false, value: 0, replies: Vec::new() };
+    pub(crate) fn start_child(&mut self, host: HostId, life: u32, hub: HubId, sequence: u64, standby: bool) {
+        let running = Running::starting(hub, standby);
         let slow = self.children.chance(self.child_faults.start_slow);
         let takes = self.children.log_between(20, if slow { 400_000 } else { 2_000 });
         let fails = self.children.chance(self.child_faults.start_fails) || self.hosts[host].starts_fail;
@@ -123,12 +130,9 @@ impl World {
                 self.count("child_ends_in_error");
                 self.child_exits(host, sequence, ExitReason::Error("told to fail".into()));
             }
-            (ChildStep::Reply { index }, Stage::Up | Stage::Stopping) => {
-                let hub = running.hub.clone();
-                let Some((call, reply)) = running.replies.get_mut(index).and_then(Option::take) else { return };
-                let event = ChildEvent::Replied { call, reply: reply.map_err(Into::into) };
-                self.arrive(host, Arrival::Child { hub, sequence, event });
-            }
+            (ChildStep::Handle, Stage::Up | Stage::Stopping) => self.handle_message(host, life, sequence),
+            (ChildStep::Prepared { attempt }, Stage::Up) => self.prepared(host, life, sequence, attempt),
+            (ChildStep::Took, Stage::Up) => self.took(host, life, sequence),
             _ => {}
         }
     }
@@ -141,14 +145,16 @@ impl World {
         let Some(running) = this.instances.get_mut(&sequence) else { return };
         let doomed = running.doomed;
         running.stage = if doomed { Stage::Stopping } else { Stage::Up };
-        let hub = running.hub.clone();
+        let (hub, standby) = (running.hub.clone(), running.standby);
         if doomed {
             self.queue.push(self.now + takes, Event::Child { host, life, sequence, step: ChildStep::Stopped });
         } else if error || content {
             let step = if error { ChildStep::Error } else { ChildStep::Done };
             self.queue.push(self.now + after, Event::Child { host, life, sequence, step });
         }
-        self.tell(&Seen::Serving { host, sequence });
+        if !standby {
+            self.tell(&Seen::Serving { host, sequence });
+        }
         self.arrive(host, Arrival::Child { hub, sequence, event: ChildEvent::Started });
     }
 
@@ -171,36 +177,5 @@ impl World {
         }
         self.child_exits(host, sequence, ExitReason::Error("told to fail".into()));
         true
-    }
-
-    pub(crate) fn deliver(
-        &mut self,
-        host: HostId,
-        life: u32,
-        hub: HubId,
-        sequence: u64,
-        call: Option<CallKey>,
-        payload: &Bytes,
-    ) {
-        let takes = self.children.log_between(5, 3_000);
-        let fails = self.children.chance(self.child_faults.call_fails);
-        let Some(this) = &mut self.hosts[host].life else { return };
-        let up = this.instances.get_mut(&sequence).filter(|running| running.stage == Stage::Up);
-        let Some(running) = up else {
-            let Some(call) = call else { return };
-            let event = ChildEvent::Replied { call, reply: Err("no such instance runs".into()) };
-            return self.defer(host, Arrival::Child { hub, sequence, event });
-        };
-        let reply = if fails { Err("told to fail".to_owned()) } else { Ok(()) };
-        running.value += 1;
-        let reply = reply.map(|()| Bytes::copy_from_slice(&running.value.to_le_bytes()));
-        if let Some(call) = call {
-            let index = running.replies.len();
-            running.replies.push(Some((call, reply)));
-            let step = ChildStep::Reply { index };
-            self.queue.push(self.now + takes, Event::Child { host, life, sequence, step });
-        }
-        let operation = payload.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        self.tell(&Seen::Applied { host, sequence, operation });
     }
 }

@@ -48,8 +48,12 @@ pub(crate) enum ChildStep {
     Done,
     /// It ended by itself, in error.
     Error,
-    /// Its answer to a call is ready.
-    Reply { index: usize },
+    /// The message in hand is handled.
+    Handle,
+    /// Its state is prepared.
+    Prepared { attempt: u32 },
+    /// It has taken a state over.
+    Took,
     /// The alter handlers have come to an end with what it is to be started with.
     Altered,
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
 use process_hub_core::config::NodeConfig;
 use process_hub_core::id::{Boot, HubId, Member, RequestId};
 use process_hub_core::request::Request;
-use process_hub_core::{CallKey, ChildEvent, DialFailure, LoadSample, Node, Time};
+use process_hub_core::{ChildEvent, DialFailure, LoadSample, Node, Queued, Time};
 
 use super::event::HostId;
+use super::moving::SimState;
 use super::net::Letter;
 
 /// A host's clock: it starts anywhere and runs a little fast or slow.
@@ -110,7 +110,34 @@ pub(crate) struct Running {
     pub(crate) doomed: bool,
     /// The sum of what it was told to add: a counter child.
     pub(crate) value: u64,
-    pub(crate) replies: Vec<Option<(CallKey, Result<Bytes, String>)>>,
+    pub(crate) mailbox: VecDeque<Queued>,
+    /// It is at work on the first message of its mailbox.
+    pub(crate) in_hand: bool,
+    /// It stands by.
+    pub(crate) standby: bool,
+    /// It is frozen.
+    pub(crate) frozen: bool,
+    /// It was asked for its state, under that mark, and has not given it.
+    pub(crate) taking: Option<u32>,
+    /// The state it was given and has not taken over, and whether to merge it.
+    pub(crate) given: Option<(Option<SimState>, bool)>,
+}
+
+impl Running {
+    pub(crate) fn starting(hub: HubId, standby: bool) -> Self {
+        Self {
+            hub,
+            stage: Stage::Starting,
+            doomed: false,
+            value: 0,
+            mailbox: VecDeque::new(),
+            in_hand: false,
+            standby,
+            frozen: false,
+            taking: None,
+            given: None,
+        }
+    }
 }
 
 /// One life of a node.

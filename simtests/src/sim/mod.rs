@@ -6,6 +6,7 @@ mod codec;
 mod event;
 pub(crate) mod host;
 mod links;
+pub(crate) mod moving;
 pub(crate) mod net;
 pub(crate) mod random;
 mod trace;

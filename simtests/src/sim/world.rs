@@ -52,6 +52,7 @@ pub(crate) enum Moment {
     Start,
     View,
     Listing,
+    Move,
 }
 
 /// The simulated world.

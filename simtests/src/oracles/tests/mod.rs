@@ -4,6 +4,7 @@ mod after;
 mod callers;
 mod copies;
 mod guided;
+mod handover;
 mod hooks;
 mod quorum;
 mod roles;
@@ -54,6 +55,11 @@ fn bounds() -> Bounds {
         lease: 0,
         quorum: 0,
         mutex: false,
+        cold: true,
+        hot: false,
+        hands_over: false,
+        keeps: 0,
+        autonomous: false,
     }
 }
 
@@ -235,6 +241,7 @@ fn census(rows: &[(u64, Pid)], owner: HostId, local: &[u64]) -> Census {
         settled: true,
         locked: false,
         open: 0,
+        moves: 0,
         local: local.iter().map(|sequence| (child(), *sequence)).collect(),
         size: 1_000,
     }
@@ -250,6 +257,7 @@ fn each_oracle_has_a_test_that_it_fires() {
         include_str!("guided.rs"),
         include_str!("quorum.rs"),
         include_str!("roles.rs"),
+        include_str!("handover.rs"),
         include_str!("hooks.rs"),
         include_str!("rows.rs"),
     ];

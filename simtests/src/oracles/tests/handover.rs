@@ -1,0 +1,183 @@
+//! Moves of children, with and without their states.
+
+use process_hub_core::message::{HandoverStep, HubMessage};
+use process_hub_core::{Lane, Message};
+
+use super::*;
+use crate::oracles::truth::Key;
+use crate::sim::moving::SimState;
+
+fn bench(set: impl FnOnce(&mut Bounds)) -> Bench {
+    let mut bench = Bench::settled(2);
+    set(&mut bench.watch.truth.bounds);
+    bench
+}
+
+fn hot(bounds: &mut Bounds) {
+    (bounds.cold, bounds.hot, bounds.hands_over) = (false, true, true);
+}
+
+fn cold(bounds: &mut Bounds) {
+    (bounds.hands_over, bounds.keeps) = (true, 5 * SECOND);
+}
+
+impl Bench {
+    fn wait_by(&mut self, host: HostId, sequence: u64, version: u64) {
+        self.announce(host);
+        let (pid, spec) = (pid(host, sequence), Arc::new(spec(version)));
+        let token = Token { counter: 100 + sequence, ..token(&pid) };
+        self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Active, standby: true });
+    }
+
+    fn freeze(&mut self, host: HostId, sequence: u64) {
+        self.see(&Seen::Frozen { host, sequence });
+    }
+
+    fn took(&mut self, host: HostId, sequence: u64, of: Key, value: u64, merge: bool) {
+        self.see(&Seen::Took { host, sequence, state: SimState { value, of }, merge });
+    }
+
+    fn serve(&mut self, host: HostId, sequence: u64) {
+        self.see(&Seen::Serving { host, sequence });
+    }
+
+    fn end(&mut self, host: HostId, sequence: u64, why: StopReason) {
+        let deadline = Duration::from_secs(1);
+        self.effect(host, &Effect::Stop { hub: hub_id(), id: child(), sequence, why, deadline });
+    }
+
+    fn apply(&mut self, host: HostId, sequence: u64, operation: u64) {
+        self.see(&Seen::Applied { host, sequence, operation });
+    }
+}
+
+/// A copy at host 0 that has done two things and is frozen, and one at host 1 that has taken its state.
+fn half_way() -> Bench {
+    let mut bench = bench(hot);
+    bench.run(0, 1, 10);
+    bench.apply(0, 1, 1);
+    bench.apply(0, 1, 2);
+    bench.wait_by(1, 1, 10);
+    bench.freeze(0, 1);
+    bench.took(1, 1, (0, 1, 1), 2, false);
+    bench
+}
+
+#[test]
+fn nothing_is_wrong_with_a_hot_move() {
+    let mut bench = half_way();
+    bench.serve(1, 1);
+    bench.end(0, 1, StopReason::Moved);
+    bench.exit(0, 1, ExitReason::Shutdown);
+    bench.apply(1, 1, 3);
+    bench.wait(10 * SECOND);
+    bench.assert_quiet();
+}
+
+#[test]
+fn s15_a_copy_that_is_ended_before_another_serves() {
+    let mut bench = bench(hot);
+    bench.run(0, 1, 10);
+    bench.wait_by(1, 1, 10);
+    bench.end(0, 1, StopReason::Moved);
+    bench.assert_fired("S15");
+}
+
+#[test]
+fn s15_a_copy_that_is_committed_while_the_other_serves() {
+    let mut bench = half_way();
+    bench.serve(0, 1);
+    bench.serve(1, 1);
+    bench.assert_fired("S15");
+}
+
+#[test]
+fn s16_what_was_done_after_the_snapshot_is_lost() {
+    let mut bench = half_way();
+    bench.serve(0, 1);
+    bench.apply(0, 1, 3);
+    bench.freeze(0, 1);
+    bench.serve(1, 1);
+    bench.assert_fired("S16");
+}
+
+#[test]
+fn s16_a_state_that_is_taken_twice() {
+    let mut bench = half_way();
+    bench.took(1, 1, (0, 1, 1), 2, false);
+    bench.assert_fired("S16");
+}
+
+#[test]
+fn s16_a_state_that_is_merged_twice() {
+    let mut bench = bench(hot);
+    bench.run(1, 1, 10);
+    bench.took(1, 1, (0, 1, 1), 2, true);
+    bench.assert_quiet();
+    bench.took(1, 1, (0, 1, 1), 2, true);
+    bench.assert_fired("S16");
+}
+
+#[test]
+fn s16_a_frozen_copy_that_handles_a_message() {
+    let mut bench = half_way();
+    bench.apply(0, 1, 3);
+    bench.assert_fired("S16");
+}
+
+#[test]
+fn s16_a_state_that_nobody_asks_for() {
+    let mut bench = bench(cold);
+    bench.run(0, 1, 10);
+    bench.freeze(0, 1);
+    bench.end(0, 1, StopReason::Moved);
+    bench.exit(0, 1, ExitReason::Shutdown);
+    bench.wait_by(1, 1, 10);
+    bench.assert_quiet();
+    bench.serve(1, 1);
+    bench.assert_fired("S16");
+}
+
+#[test]
+fn s17_a_frozen_copy_that_is_ended_on_an_unknown_outcome() {
+    let mut bench = half_way();
+    bench.end(0, 1, StopReason::Moved);
+    bench.assert_fired("S17");
+}
+
+#[test]
+fn s17_a_copy_that_stays_frozen() {
+    let mut bench = bench(hot);
+    bench.run(0, 1, 10);
+    bench.freeze(0, 1);
+    bench.wait(10 * SECOND);
+    bench.assert_fired("S17");
+}
+
+#[test]
+fn s18_a_copy_that_comes_back_in_the_same_view() {
+    let mut bench = bench(|bounds| (bounds.cold, bounds.autonomous) = (false, true));
+    bench.run(0, 1, 10);
+    bench.end(0, 1, StopReason::Moved);
+    bench.exit(0, 1, ExitReason::Shutdown);
+    bench.assert_quiet();
+    bench.start(0, 2, 10);
+    bench.assert_fired("S18");
+}
+
+#[test]
+fn s18_a_word_about_a_move() {
+    let mut bench = bench(|bounds| (bounds.cold, bounds.autonomous) = (false, true));
+    let body = HubMessage::Handover { id: child(), source: 1, to: 1, attempt: 1, step: HandoverStep::Commit };
+    let message = Message::Hub { hub: hub_id(), body };
+    bench.effect(0, &Effect::Send { to: member(1), lane: Lane::Bulk, message });
+    bench.assert_fired("S18");
+}
+
+#[test]
+fn l6_a_move_that_does_not_end() {
+    let mut bench = bench(hot);
+    let moving = Census { moves: 1, ..census(&[], 0, &[]) };
+    bench.converged(&[moving, census(&[], 0, &[])]);
+    bench.assert_fired("L6");
+}
