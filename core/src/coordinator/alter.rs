@@ -64,8 +64,9 @@ impl Hub {
     }
 
     fn start_altered(&mut self, step: &mut Step<'_>, sequence: u64, spec: Arc<ChildSpec>) {
-        let Some(local) = self.supervisor.get(sequence) else { return };
-        let Some(row) = self.registry.record(&local.key).and_then(|record| record.mine()) else { return };
+        let Some(key) = self.supervisor.get(sequence).map(|local| local.key.clone()) else { return };
+        self.supervisor.began(&key, step.now);
+        let Some(row) = self.registry.record(&key).and_then(|record| record.mine()) else { return };
         let (pid, token, role) = (self.registry.pid(row), self.registry.token(row), row.role);
         let standby = self.migrations.stands_by(sequence);
         step.fx.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby });

@@ -137,6 +137,13 @@ impl Supervisor {
         Plan { at, intense }
     }
 
+    /// A restart that was due earlier begins only now: its window counts from here.
+    pub(crate) fn began(&mut self, key: &Key, now: Time) {
+        if let Some(planned) = self.restarts.get_mut(key).and_then(VecDeque::back_mut) {
+            *planned = now.max(*planned);
+        }
+    }
+
     /// Whether a child has failed lately, so that an instance that comes up is a restart.
     pub(crate) fn is_restart(&self, key: &Key) -> bool {
         self.restarts.contains_key(key)
@@ -174,9 +181,7 @@ impl Supervisor {
         let (_, key) = self.due.pop_first()?;
         self.held.remove(&key);
         // It is started now, not when it was planned: a node that was paused must not make up for lost time.
-        if let Some(planned) = self.restarts.get_mut(&key).and_then(VecDeque::back_mut) {
-            *planned = now.max(*planned);
-        }
+        self.began(&key, now);
         Some(key)
     }
 
