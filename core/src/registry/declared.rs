@@ -126,9 +126,9 @@ impl Registry {
         self.early.prune(&self.seen);
     }
 
-    /// One number over the whole declared set.
+    /// One number over the whole declared set: a sum over its buckets, kept as they change.
     pub(crate) fn root(&self) -> u64 {
-        self.buckets.iter().fold(0u64, |root, bucket| mix(root.rotate_left(5) ^ bucket))
+        self.root
     }
 
     pub(crate) fn buckets(&self) -> &[u64] {
@@ -192,8 +192,11 @@ impl Registry {
         let name = stable_hash(origin.node.as_str().as_bytes());
         let print = mix(key.hash ^ mix(name ^ mix(origin.boot.0 ^ mix(dot.counter))));
         let print = print ^ self.assigned_print(key, dot);
-        let bucket = &mut self.buckets[usize::try_from(key.hash >> 54).unwrap_or(0)];
-        *bucket = if add { bucket.wrapping_add(print) } else { bucket.wrapping_sub(print) };
+        let place = key.hash >> 54;
+        let bucket = &mut self.buckets[usize::try_from(place).unwrap_or(0)];
+        let before = core::mem::replace(bucket, if add { bucket.wrapping_add(print) } else { bucket.wrapping_sub(print) });
+        let share = |bucket: u64| mix(bucket ^ mix(place));
+        self.root = self.root.wrapping_sub(share(before)).wrapping_add(share(*bucket));
     }
 }
 

@@ -122,6 +122,7 @@ pub struct Registry {
     seen: Context,
     early: assigned::Early,
     buckets: Vec<u64>,
+    root: u64,
     declared: usize,
     /// How many starts have owners that are more than a matter of the ring.
     exceptions: usize,
@@ -140,6 +141,7 @@ impl Registry {
             seen: Context::default(),
             early: assigned::Early::default(),
             buckets: alloc::vec![0; BUCKETS],
+            root: 0,
             declared: 0,
             exceptions: 0,
             hosts: alloc::vec![Host::new(me, minted)],
