@@ -26,17 +26,17 @@ const BATCH_BYTES: usize = 128 << 10;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Table {
     members: Vec<Member>,
-    index: BTreeMap<u32, u16>,
+    index: BTreeMap<u16, u16>,
 }
 
 impl Table {
     pub(crate) fn dot(&mut self, registry: &Registry, dot: Dot) -> WireDot {
         let next = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
-        let origin = *self.index.entry(dot.origin).or_insert_with(|| {
+        let origin = *self.index.entry(dot.origin()).or_insert_with(|| {
             self.members.push(registry.origin_of(dot).clone());
             next
         });
-        WireDot { origin, counter: dot.counter }
+        WireDot { origin, counter: dot.counter() }
     }
 
     pub(crate) fn into_members(self) -> Vec<Member> {

@@ -52,7 +52,7 @@ impl Hub {
     pub(super) fn apply_starts(
         &mut self,
         step: &mut Step<'_>,
-        origins: &[Option<u32>],
+        origins: &[Option<u16>],
         starts: &[WireEntry],
         assigns: &[WireAssign],
     ) {
@@ -69,7 +69,7 @@ impl Hub {
     }
 
     /// Says whether some were ahead of their starts.
-    fn apply_assigns(&mut self, step: &mut Step<'_>, origins: &[Option<u32>], assigns: &[WireAssign]) -> bool {
+    fn apply_assigns(&mut self, step: &mut Step<'_>, origins: &[Option<u16>], assigns: &[WireAssign]) -> bool {
         let mut early = false;
         for assign in assigns.iter().filter(|assign| assign.assignment.version < 1 << 48) {
             if let Some(dot) = resolve(origins, assign.dot) {
@@ -106,7 +106,7 @@ impl Hub {
     }
 
     /// The registry's indices of a message's table of origins.
-    pub(super) fn origins(&mut self, members: &[Member]) -> Vec<Option<u32>> {
+    pub(super) fn origins(&mut self, members: &[Member]) -> Vec<Option<u16>> {
         members.iter().map(|member| self.registry.origin(member)).collect()
     }
 
@@ -115,9 +115,9 @@ impl Hub {
         if self.registry.declare(key, dot, spec) == Declared::Known {
             return;
         }
-        if self.is_mine(dot) && dot.counter < 1 << 48 {
+        if self.is_mine(dot) {
             // A start of ours that we forgot (no disk, and a boot given twice): never mint it again.
-            self.counter = self.counter.max(dot.counter);
+            self.counter = self.counter.max(dot.counter());
         }
         let losers: Vec<Dot> = match self.registry.record(key) {
             Some(record) if record.starts().len() > 1 => record.starts()[1..].iter().map(|start| start.dot).collect(),
@@ -151,8 +151,8 @@ impl Hub {
     /// Tells the request that waits for a start of this node's what became of it.
     pub(super) fn resolve(&mut self, dot: Dot, outcome: impl FnOnce() -> Outcome) -> bool {
         self.is_mine(dot)
-            && self.requests.is_awaited(dot.counter)
-            && self.requests.resolve_start(dot.counter, outcome())
+            && self.requests.is_awaited(dot.counter())
+            && self.requests.resolve_start(dot.counter(), outcome())
     }
 
     pub(super) fn is_mine(&self, dot: Dot) -> bool {
@@ -283,9 +283,9 @@ impl Hub {
 }
 
 /// A dot of a message in the registry's terms; `None` for one that names no origin of its table.
-pub(super) fn resolve(origins: &[Option<u32>], dot: WireDot) -> Option<Dot> {
+pub(super) fn resolve(origins: &[Option<u16>], dot: WireDot) -> Option<Dot> {
     // Counters begin at 1, and one beyond any that can have been minted is a forgery.
-    let plausible = dot.counter > 0 && dot.counter < 1 << 48;
+    let plausible = dot.counter > 0 && dot.counter < Dot::END;
     let origin = *origins.get(usize::from(dot.origin))?;
-    plausible.then_some(Dot { origin: origin?, counter: dot.counter })
+    plausible.then_some(Dot::new(origin?, dot.counter))
 }

@@ -35,7 +35,7 @@ impl Hub {
             return false;
         }
         if self.config.redundancy.is_several() {
-            self.requests.copy_failed(dot.counter, node, why);
+            self.requests.copy_failed(dot.counter(), node, why);
             return self.settle_start(step, key, dot);
         }
         self.resolve(dot, || Outcome::Failed(Some(node), why));
@@ -45,7 +45,7 @@ impl Hub {
 
     /// Whether a request of this node's waits for a start.
     pub(super) fn awaits(&self, dot: Dot) -> bool {
-        self.is_mine(dot) && self.requests.is_awaited(dot.counter)
+        self.is_mine(dot) && self.requests.is_awaited(dot.counter())
     }
 
     /// Whether a request of this node's waits for the start that a child's owners carry out.
@@ -68,11 +68,11 @@ impl Hub {
             return false;
         };
         if !up.is_empty() {
-            self.requests.forgive(dot.counter, &up);
+            self.requests.forgive(dot.counter(), &up);
             self.resolve(dot, || Outcome::Started(up));
             return false;
         }
-        let first = self.requests.failed_copies(dot.counter).first().cloned();
+        let first = self.requests.failed_copies(dot.counter()).first().cloned();
         let (node, why) = first.map_or((None, ChildFailure::NotFound), |(node, why)| (Some(node), why));
         self.resolve(dot, || Outcome::Failed(node, why));
         self.retract(step, key, &[dot]);
@@ -84,7 +84,7 @@ impl Hub {
     fn copies_up(&self, record: &Record, key: &Key, dot: Dot) -> Option<SmallVec<[Pid; 1]>> {
         record.winner().filter(|start| start.dot == dot)?;
         let owners = self.view.owners(&record.subject(key)?);
-        let failed = self.requests.failed_copies(dot.counter);
+        let failed = self.requests.failed_copies(dot.counter());
         let mut up = SmallVec::new();
         for owner in &owners {
             let serves = |row: &&Row| {

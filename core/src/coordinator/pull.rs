@@ -173,18 +173,18 @@ impl Hub {
     fn context(&mut self, wire: &WireContext) -> Context {
         let mut context = Context::default();
         for seen in &wire.seen {
-            if seen.upto >= 1 << 48 {
+            if seen.upto >= Dot::END {
                 continue;
             }
             let Some(origin) = self.registry.origin(&seen.origin) else { continue };
             context.raise(origin, seen.upto);
-            for &counter in seen.beyond.iter().filter(|counter| **counter < 1 << 48) {
-                context.insert(Dot { origin, counter });
+            for &counter in seen.beyond.iter().filter(|counter| **counter < Dot::END) {
+                context.insert(Dot::new(origin, counter));
             }
             if seen.origin.node == self.me.node && seen.origin.boot == self.minted {
                 // Starts of ours that we forgot (no disk, and a boot given twice): never mint their numbers again.
                 let last = seen.beyond.last().copied().unwrap_or(0).max(seen.upto);
-                self.counter = self.counter.max(last.min((1 << 48) - 1));
+                self.counter = self.counter.max(last.min(Dot::END - 1));
             }
         }
         context

@@ -156,7 +156,7 @@ impl Hub {
         count
     }
 
-    fn mint(&mut self, step: &mut Step<'_>, number: Number, origin: u32, spec: ChildSpec) {
+    fn mint(&mut self, step: &mut Step<'_>, number: Number, origin: u16, spec: ChildSpec) {
         let key = Key::new(&spec.id);
         let exists = self.registry.record(&key).is_some_and(|record| record.is_declared());
         let Some(Open::Start(start)) = self.requests.get_mut(number) else { return };
@@ -165,10 +165,10 @@ impl Hub {
         }
         self.counter += 1;
         self.op += 1;
-        let dot = Dot { origin, counter: self.counter };
+        let dot = Dot::new(origin, self.counter);
         let at = start.minted(spec.id.clone(), dot, self.op);
         let nodes = start.mapping.remove(&spec.id);
-        self.requests.await_dot(dot.counter, number, at);
+        self.requests.await_dot(dot.counter(), number, at);
         let spec = Arc::new(spec);
         let by = self.me.node.clone();
         let assignment = nodes.map(|nodes| Assignment { version: 0, by, nodes, held: false });

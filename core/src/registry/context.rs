@@ -51,21 +51,21 @@ impl Seen {
 
 impl Context {
     pub(crate) fn covers(&self, dot: Dot) -> bool {
-        self.seen.get(dot.origin as usize).is_some_and(|seen| seen.covers(dot.counter))
+        self.seen.get(usize::from(dot.origin())).is_some_and(|seen| seen.covers(dot.counter()))
     }
 
     pub(crate) fn insert(&mut self, dot: Dot) {
-        self.slot(dot.origin).insert(dot.counter);
+        self.slot(dot.origin()).insert(dot.counter());
     }
 
     /// Adds all starts of `origin` up to and with `upto`.
-    pub(crate) fn raise(&mut self, origin: u32, upto: u64) {
+    pub(crate) fn raise(&mut self, origin: u16, upto: u64) {
         self.slot(origin).raise(upto);
     }
 
     /// Adds all that `other` has seen.
     pub(crate) fn join(&mut self, other: &Context) {
-        for (origin, seen) in (0u32..).zip(&other.seen) {
+        for (origin, seen) in (0u16..).zip(&other.seen) {
             if seen.upto > 0 || !seen.beyond.is_empty() {
                 let slot = self.slot(origin);
                 slot.raise(seen.upto);
@@ -77,15 +77,15 @@ impl Context {
     }
 
     /// What was seen of each origin: its index, the contiguous part, and what lies beyond.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u64, &BTreeSet<u64>)> {
-        (0u32..)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, u64, &BTreeSet<u64>)> {
+        (0u16..)
             .zip(&self.seen)
             .filter(|(_, seen)| seen.upto > 0 || !seen.beyond.is_empty())
             .map(|(origin, seen)| (origin, seen.upto, &seen.beyond))
     }
 
-    fn slot(&mut self, origin: u32) -> &mut Seen {
-        let at = origin as usize;
+    fn slot(&mut self, origin: u16) -> &mut Seen {
+        let at = usize::from(origin);
         if self.seen.len() <= at {
             self.seen.resize_with(at + 1, Seen::default);
         }
@@ -101,13 +101,13 @@ mod tests {
     fn gaps_close_in_any_order() {
         let mut context = Context::default();
         for counter in [3, 1, 5, 2] {
-            context.insert(Dot { origin: 1, counter });
+            context.insert(Dot::new(1, counter));
         }
         let seen: Vec<_> = context.iter().map(|(o, upto, beyond)| (o, upto, beyond.len())).collect();
         assert_eq!(seen, [(1, 3, 1)]);
-        assert!(context.covers(Dot { origin: 1, counter: 5 }));
-        assert!(!context.covers(Dot { origin: 1, counter: 4 }));
-        assert!(!context.covers(Dot { origin: 0, counter: 1 }));
+        assert!(context.covers(Dot::new(1, 5)));
+        assert!(!context.covers(Dot::new(1, 4)));
+        assert!(!context.covers(Dot::new(0, 1)));
         context.raise(1, 4);
         assert_eq!(context.iter().next().map(|(_, upto, _)| upto), Some(5));
     }
@@ -116,10 +116,10 @@ mod tests {
     fn join_is_the_union() {
         let (mut a, mut b) = (Context::default(), Context::default());
         for counter in [1, 2, 7] {
-            a.insert(Dot { origin: 0, counter });
+            a.insert(Dot::new(0, counter));
         }
         for counter in [3, 4, 9] {
-            b.insert(Dot { origin: 0, counter });
+            b.insert(Dot::new(0, counter));
         }
         a.join(&b);
         let seen: Vec<_> = a.iter().map(|(_, upto, beyond)| (upto, beyond.clone())).collect();

@@ -36,25 +36,25 @@ const MAX_ORIGINS: usize = 60_000;
 
 impl Registry {
     /// The index of a life of a node; `None` when there are too many already.
-    pub(crate) fn origin(&mut self, member: &Member) -> Option<u32> {
+    pub(crate) fn origin(&mut self, member: &Member) -> Option<u16> {
         if let Some(&at) = self.origin_index.get(member) {
             return Some(at);
         }
         if self.origins.len() >= MAX_ORIGINS {
             return None;
         }
-        let at = u32::try_from(self.origins.len()).ok()?;
+        let at = u16::try_from(self.origins.len()).ok()?;
         self.origins.push(member.clone());
         self.origin_index.insert(member.clone(), at);
         Some(at)
     }
 
     pub(crate) fn origin_of(&self, dot: Dot) -> &Member {
-        &self.origins[dot.origin as usize]
+        &self.origins[usize::from(dot.origin())]
     }
 
-    pub(crate) fn origin_at(&self, origin: u32) -> &Member {
-        &self.origins[origin as usize]
+    pub(crate) fn origin_at(&self, origin: u16) -> &Member {
+        &self.origins[usize::from(origin)]
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -184,13 +184,13 @@ impl Registry {
 
     /// The order of concurrent starts: a pure function of them, the same on every node.
     fn rank(&self, dot: Dot) -> (u64, &Member) {
-        (dot.counter, self.origin_of(dot))
+        (dot.counter(), self.origin_of(dot))
     }
 
     pub(super) fn toggle(&mut self, key: &Key, dot: Dot, add: bool) {
         let origin = self.origin_of(dot);
         let name = stable_hash(origin.node.as_str().as_bytes());
-        let print = mix(key.hash ^ mix(name ^ mix(origin.boot.0 ^ mix(dot.counter))));
+        let print = mix(key.hash ^ mix(name ^ mix(origin.boot.0 ^ mix(dot.counter()))));
         let print = print ^ self.assigned_print(key, dot);
         let place = key.hash >> 54;
         let bucket = &mut self.buckets[usize::try_from(place).unwrap_or(0)];

@@ -99,6 +99,6 @@ mod tests {
 
     #[test]
     fn what_a_hub_holds_a_child_is_small() {
-        assert!(mem::size_of::<super::super::Record>() <= 72);
+        assert!(mem::size_of::<super::super::Record>() <= 64);
     }
 }

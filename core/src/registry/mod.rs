@@ -118,7 +118,7 @@ impl Record {
 pub struct Registry {
     records: BTreeMap<Key, Record>,
     origins: Vec<Member>,
-    origin_index: BTreeMap<Member, u32>,
+    origin_index: BTreeMap<Member, u16>,
     seen: Context,
     early: assigned::Early,
     buckets: Vec<u64>,

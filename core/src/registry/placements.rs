@@ -37,8 +37,7 @@ impl Host {
 pub(crate) struct Row {
     pub(crate) sequence: u64,
     pub(crate) token: u64,
-    counter: u64,
-    origin: u32,
+    dot: Dot,
     pub(crate) host: HostIx,
     pub(crate) lineage: u32,
     pub(crate) role: Role,
@@ -50,14 +49,13 @@ pub(crate) struct Row {
 impl Row {
     /// A host's claim to carry out a start with this instance; nobody was told of it.
     pub(crate) fn new(host: HostIx, dot: Dot, sequence: u64, lineage: u32, token: u64) -> Self {
-        let Dot { origin, counter } = dot;
         let (role, state) = (Role::Active, RowState::Starting);
-        Self { sequence, token, counter, origin, host, lineage, role, state, published: false }
+        Self { sequence, token, dot, host, lineage, role, state, published: false }
     }
 
     /// The start that it carries out.
     pub(crate) fn dot(&self) -> Dot {
-        Dot { origin: self.origin, counter: self.counter }
+        self.dot
     }
 }
 

@@ -83,13 +83,13 @@ impl World {
     }
 
     fn dot(&mut self, at: usize, name: &Name) -> Dot {
-        Dot { origin: self.replicas[at].origin(&name.0).unwrap(), counter: name.1 }
+        Dot::new(self.replicas[at].origin(&name.0).unwrap(), name.1)
     }
 
     fn names(&self, at: usize, id: &ChildId) -> Vec<Name> {
         let replica = &self.replicas[at];
         let starts = replica.record(&Key::new(id)).map_or(&[][..], Record::starts);
-        starts.iter().map(|start| (replica.origin_of(start.dot).clone(), start.dot.counter)).collect()
+        starts.iter().map(|start| (replica.origin_of(start.dot).clone(), start.dot.counter())).collect()
     }
 
     fn apply(&mut self, at: usize, change: &Change) {
@@ -181,7 +181,7 @@ impl World {
                 let context = self.context(b, a);
                 let dots = part.seen.iter().chain(part.unseen.iter().map(|(dot, _)| dot));
                 let names: Vec<Name> =
-                    dots.map(|dot| (self.replicas[b].origin_of(*dot).clone(), dot.counter)).collect();
+                    dots.map(|dot| (self.replicas[b].origin_of(*dot).clone(), dot.counter())).collect();
                 let listed: Vec<Dot> = names.iter().map(|name| self.dot(a, name)).collect();
                 for (key, dot) in self.replicas[a].removed_at(from, part.to, &context, &listed) {
                     self.replicas[a].remove(&key, dot);
@@ -191,7 +191,7 @@ impl World {
                     self.replicas[a].declare(&Key::new(&spec.id), *dot, spec.clone());
                 }
                 for (id, dot, assignment) in part.assigned {
-                    let name = (self.replicas[b].origin_of(dot).clone(), dot.counter);
+                    let name = (self.replicas[b].origin_of(dot).clone(), dot.counter());
                     self.apply(a, &Change::Assign(id, name, assignment));
                 }
                 if part.to == to {
@@ -214,7 +214,7 @@ impl World {
         for (member, upto, beyond) in seen {
             let origin = self.replicas[at].origin(&member).unwrap();
             context.raise(origin, upto);
-            beyond.into_iter().for_each(|counter| context.insert(Dot { origin, counter }));
+            beyond.into_iter().for_each(|counter| context.insert(Dot::new(origin, counter)));
         }
         context
     }

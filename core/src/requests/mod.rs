@@ -416,7 +416,7 @@ impl Requests {
         match &open {
             Open::Start(start) => {
                 for (_, dot) in start.unresolved() {
-                    self.by_dot.remove(&dot.counter);
+                    self.by_dot.remove(&dot.counter());
                 }
             }
             Open::Stop(stop) => {
