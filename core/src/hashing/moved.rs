@@ -67,7 +67,7 @@ pub fn moved_owners(old: &Ring, was: usize, new: &Ring, is: usize) -> Vec<(u64, 
         return Vec::new();
     }
     if was == 1 && is == 1 {
-        return join(moved(old, new).into_iter().map(|range| (range.from, range.to)));
+        return of_few(old, new).unwrap_or_else(|| of_all(old, new));
     }
     if was != is || is > MANY_OWNERS || is >= new.nodes().len() || was >= old.nodes().len() {
         return alloc::vec![(0, u64::MAX)];
@@ -89,12 +89,38 @@ pub fn moved_owners(old: &Ring, was: usize, new: &Ring, is: usize) -> Vec<(u64, 
     }
 }
 
-/// Makes ranges that touch one.
+fn of_all(old: &Ring, new: &Ring) -> Vec<(u64, u64)> {
+    join(moved(old, new).into_iter().map(|range| (range.from, range.to)))
+}
+
+/// Nodes that come and go, up to which [`of_few`] looks at them one by one.
+const FEW: usize = 4;
+
+/// The same as [`of_all`] where few nodes come and go and no weight changes: what those who went owned, and what those who
+/// came own. Whatever else there is belongs to the same as before, since between two points of nodes that stay there are
+/// no others.
+fn of_few(old: &Ring, new: &Ring) -> Option<Vec<(u64, u64)>> {
+    let mut ranges = Vec::new();
+    let mut changed = 0;
+    for (here, there) in [(old, new), (new, old)] {
+        for node in here.nodes().iter().filter(|node| there.weight(node) != here.weight(node)) {
+            changed += 1;
+            if changed > FEW || there.weight(node).is_some() {
+                return None;
+            }
+            ranges.extend(here.arcs(node));
+        }
+    }
+    ranges.sort_unstable();
+    Some(join(ranges))
+}
+
+/// Makes ranges that touch or overlap, and are in the order of their beginnings, one.
 fn join(ranges: impl IntoIterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
     let mut joined: Vec<(u64, u64)> = Vec::new();
     for (from, to) in ranges {
         match joined.last_mut() {
-            Some(last) if last.1.wrapping_add(1) == from => last.1 = to,
+            Some(last) if from <= last.1.saturating_add(1) => last.1 = to.max(last.1),
             _ => joined.push((from, to)),
         }
     }
@@ -175,6 +201,34 @@ impl<'a> Arcs<'a> {
                 (self.owner, self.to, self.rest) = (Some(index_of(*point)), last_hash(*point), rest);
             }
             None => (self.owner, self.to) = (self.first, u64::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::NodeId;
+
+    fn ring(nodes: &[(u8, u32)]) -> Ring {
+        Ring::new(nodes.iter().map(|(at, weight)| (NodeId::new(alloc::format!("n{at}")).unwrap(), *weight)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_few_nodes_move_is_what_a_look_at_all_finds(
+            stay in prop::collection::vec((0..6_u8, 0..3_u32), 0..5),
+            went in prop::collection::vec((10..13_u8, 0..3_u32), 0..3),
+            came in prop::collection::vec((11..16_u8, 0..3_u32), 0..3),
+        ) {
+            let (old, new) = (ring(&[stay.clone(), went].concat()), ring(&[stay, came].concat()));
+            if let Some(few) = of_few(&old, &new) {
+                prop_assert_eq!(few, of_all(&old, &new));
+            }
         }
     }
 }
