@@ -120,6 +120,7 @@ impl Bench {
             answer: false,
             attributes: Attributes::default(),
             memory: WireMemory::default(),
+            known: None,
         };
         self.numbers.insert(peer.node.clone(), (1, 0));
         self.input(HubInput::Message { from: peer, body: HubMessage::Hello(hello) });

@@ -217,6 +217,11 @@ pub enum HookEvent {
         /// How many names there are already.
         names: u32,
     },
+    /// An operator has forgotten this node while it was away: until it is started anew, others do not listen to it.
+    NameForgotten {
+        /// Who says so.
+        by: NodeId,
+    },
 }
 
 /// What a hook is about: the sorts of [`HookEvent`], and the one hook that can change something.
@@ -275,6 +280,8 @@ pub enum HookKind {
     QuorumRegained,
     /// A member was not admitted.
     JoinerRefused,
+    /// This node was forgotten while it was away.
+    NameForgotten,
     /// A member speaks for this hub with another configuration.
     ConfigMismatch,
     /// This node is leaving the hub.
@@ -310,6 +317,7 @@ impl HookKind {
         HookKind::QuorumLost,
         HookKind::QuorumRegained,
         HookKind::JoinerRefused,
+        HookKind::NameForgotten,
         HookKind::ConfigMismatch,
         HookKind::CoordinatorShutdown,
     ];
@@ -344,6 +352,7 @@ impl HookKind {
             HookKind::QuorumLost => "quorum_lost",
             HookKind::QuorumRegained => "quorum_regained",
             HookKind::JoinerRefused => "joiner_refused",
+            HookKind::NameForgotten => "name_forgotten",
             HookKind::ConfigMismatch => "config_mismatch",
             HookKind::CoordinatorShutdown => "coordinator_shutdown",
         }
@@ -399,6 +408,7 @@ impl HookEvent {
             HookEvent::QuorumLost { .. } => HookKind::QuorumLost,
             HookEvent::QuorumRegained { .. } => HookKind::QuorumRegained,
             HookEvent::JoinerRefused { .. } => HookKind::JoinerRefused,
+            HookEvent::NameForgotten { .. } => HookKind::NameForgotten,
             HookEvent::ConfigMismatch { .. } => HookKind::ConfigMismatch,
             HookEvent::CoordinatorShutdown { .. } => HookKind::CoordinatorShutdown,
         }

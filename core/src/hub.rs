@@ -10,6 +10,7 @@ use crate::config::{ConfigError, Distribution, HubConfig};
 use crate::hashing::{Balancer, Subject, stable_hash};
 use crate::id::{Boot, ChildId, Member, NodeId, RequestId};
 use crate::input::{ChildEvent, LoadSample};
+use crate::lives::{Life, Lives};
 use crate::message::{Attributes, HubMessage, Pause, Phase};
 use crate::migration::Migrations;
 use crate::moves::{Former, Moves};
@@ -83,6 +84,14 @@ pub struct Hub {
     pub(crate) me: Member,
     /// The boot this life began with: the one in its pids, starts and tokens.
     pub(crate) minted: Boot,
+    /// The boot in the starts that it mints now: another one if that had been used up before.
+    pub(crate) mints: Boot,
+    /// The names that take part in the hub.
+    pub(crate) lives: Lives,
+    /// A later life of this node's name, of which another member knew.
+    pub(crate) outlived: Option<Boot>,
+    /// Whether the user was told that this life was forgotten.
+    pub(crate) forgotten: bool,
     pub(crate) phase: Phase,
     /// What this node says of itself.
     pub(crate) attributes: Attributes,
@@ -159,6 +168,8 @@ impl Hub {
     ) -> Result<Hub, ConfigError> {
         config.check()?;
         let minted = me.boot;
+        let mut lives = Lives::default();
+        lives.meet(&me.node, Life { boot: me.boot, mints: minted, forgotten: false });
         let sync_interval = config.synchronization.sync_interval();
         // Members spread their repairs over the interval.
         let share = stable_hash(me.node.as_str().as_bytes()) % 1_000;
@@ -180,6 +191,10 @@ impl Hub {
         Ok(Hub {
             config,
             minted,
+            mints: minted,
+            lives,
+            outlived: None,
+            forgotten: false,
             phase: if alone && counted { Phase::Ready } else { Phase::Joining },
             attributes,
             patience: (!alone).then(|| now + PATIENCE),

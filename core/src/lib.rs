@@ -17,6 +17,7 @@ pub mod hook;
 mod hub;
 pub mod id;
 mod input;
+mod lives;
 mod membership;
 pub mod message;
 mod migration;

@@ -1,5 +1,7 @@
 //! Everything nodes say to each other. No type here is recursive, and every list is bounded while it is decoded.
 
+mod seen;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -12,6 +14,8 @@ use crate::input::LoadSample;
 use crate::request::CallError;
 use crate::spec::{ChildSpec, Labels, Role};
 use crate::wire::bounded;
+
+pub use seen::{WireContext, WireLife, WireSeen};
 
 /// What one node says to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,6 +131,8 @@ pub enum HubMessage {
         round: u32,
         /// The digest over all that the asker has declared.
         root: u64,
+        /// One number over the lives of all names that the asker knows of.
+        lives: u64,
     },
     /// "The same as you have." With what the answerer has seen.
     Same {
@@ -316,26 +322,9 @@ pub struct Hello {
     pub attributes: Attributes,
     /// What it remembers for the sake of the quorum.
     pub memory: WireMemory,
-}
-
-/// What a member has seen of the starts of one life of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct WireSeen {
-    /// Whose starts.
-    pub origin: Member,
-    /// All up to and with this one.
-    pub upto: u64,
-    /// And these, beyond a gap, in ascending order.
-    #[serde(with = "bounded::list")]
-    pub beyond: Vec<u64>,
-}
-
-/// A causal context: which starts a member has seen, whatever became of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct WireContext {
-    /// One entry a life of a node.
-    #[serde(with = "bounded::list")]
-    pub seen: Vec<WireSeen>,
+    /// What it knows of the receiver's name, where that says that the receiver's life is over: the receiver is not
+    /// listened to.
+    pub known: Option<WireLife>,
 }
 
 /// One start: the index of its origin in the message's table, and its number there.

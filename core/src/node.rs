@@ -332,8 +332,10 @@ impl Node {
     }
 
     fn hub_input(&mut self, hub: &HubId, input: HubInput, effects: &mut Effects) {
-        if let Some(hub) = self.hubs.get_mut(hub) {
-            hub.handle(self.now, input, effects);
+        let Some(hub) = self.hubs.get_mut(hub) else { return };
+        hub.handle(self.now, input, effects);
+        if let Some(known) = hub.outlived.take() {
+            self.with_membership(effects, |membership, now, facts| membership.outlived(now, known, facts));
         }
     }
 

@@ -78,6 +78,11 @@ impl Pulls {
         }
     }
 
+    /// Whether no comparison is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.round.is_none()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.round.as_ref().map(|round| round.deadline)
     }

@@ -49,6 +49,13 @@ pub enum Steer {
     Pause,
     /// Undoes a pause: what belongs elsewhere moves.
     Resume,
+    /// A node that is down will not come back in the life it was in, with what it knew then: nobody keeps anything for its
+    /// sake any more. If it does come back, it is not listened to until it is started anew, empty. In the whole hub, as
+    /// far as it learns of it: one member tells another when they compare what they have declared.
+    Forget {
+        /// Its name.
+        node: NodeId,
+    },
 }
 
 /// What came of a [`Steer`] that was not refused.
@@ -111,6 +118,12 @@ pub enum SteerError {
     /// Somebody else gave the child to another node meanwhile, or stopped it.
     #[error("child `{0}` was given to another node, or stopped, meanwhile: look it up and decide anew")]
     Superseded(ChildId),
+    /// The node is a member and up. Nothing changed.
+    #[error("node `{0}` is up: stop it, and forget it when it is down")]
+    StillHere(NodeId),
+    /// No such name ever took part in the hub, or it is forgotten already. Nothing changed.
+    #[error("node `{0}` is not known, or forgotten already: name one that once took part in the hub")]
+    UnknownName(NodeId),
     /// Too many requests are open on this node. Nothing changed.
     #[error("{0} requests are open on this node already: wait for some to be answered")]
     Overloaded(usize),

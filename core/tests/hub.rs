@@ -188,6 +188,7 @@ fn a_child_declared_between_two_complete_views_is_started() {
         answer: false,
         attributes: process_hub_core::message::Attributes::default(),
         memory: process_hub_core::message::WireMemory::default(),
+        known: None,
     };
     for name in ["n1", "n2"] {
         world.input(name, HubInput::MemberUp(ghost.clone()));
@@ -243,6 +244,7 @@ fn owner_in_between() {
         answer: false,
         attributes: process_hub_core::message::Attributes::default(),
         memory: process_hub_core::message::WireMemory::default(),
+        known: None,
     };
     let from = world.member("n3").unwrap();
     world.input("n1", HubInput::Message { from, body: HubMessage::Hello(hello) });

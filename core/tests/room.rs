@@ -42,7 +42,8 @@ fn dearest() -> Vec<(&'static str, Vec<u8>)> {
     let fields = vec![("".into(), "".into()); limits::BATCH / 2 + 1];
     let (attributes, memory) = (Attributes::default(), WireMemory::default());
     let (phase, minted) = (Phase::Ready, Boot(1));
-    let hello = Hello { config: 0, fields, phase, minted, position: None, answer: false, attributes, memory };
+    let hello =
+        Hello { config: 0, fields, phase, minted, position: None, answer: false, attributes, memory, known: None };
     let dots = vec![WireDot { origin: 0, counter: 1 }; limits::BATCH / 2 + 1];
     let stops = vec![WireStop { id: ChildId::new("c").unwrap(), dots }; 200];
     let empty = vec![WireStop { id: ChildId::new("c").unwrap(), dots: vec![] }; limits::BATCH / 2 + 1];
@@ -52,7 +53,7 @@ fn dearest() -> Vec<(&'static str, Vec<u8>)> {
         ("pairs of empty texts", encoded(HubMessage::Hello(hello))),
         ("stops of nothing", encoded(batch(empty))),
         ("stops of many starts", encoded(batch(stops))),
-        ("gaps", encoded(HubMessage::Same { round: 0, context: WireContext { seen } })),
+        ("gaps", encoded(HubMessage::Same { round: 0, context: WireContext { seen, ..WireContext::default() } })),
     ]
 }
 

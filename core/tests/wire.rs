@@ -255,7 +255,7 @@ fn a_frame_full_of_small_numbers_is_understood() {
     let seen = vec![WireSeen { origin: member("n1"), upto: 1, beyond: vec![1; limits::BATCH] }; 250];
     let bodies = [
         HubMessage::Batch { epoch: 1, number: 1, batch: std::sync::Arc::new(batch) },
-        HubMessage::Same { round: 1, context: WireContext { seen } },
+        HubMessage::Same { round: 1, context: WireContext { seen, ..WireContext::default() } },
     ];
     for body in bodies {
         let message = Message::Hub { hub: hub(), body };

@@ -27,6 +27,7 @@ use process_hub_core::request::{
     StopResult, Target,
 };
 use process_hub_core::spec::{ChildSpec, Restart, Role};
+use process_hub_core::steering::{Steer, SteerError};
 
 use crate::client::counter;
 use crate::oracles::seen::Seen;
@@ -418,6 +419,31 @@ impl Cluster {
             Reply::Reset(Ok(())) => {}
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Has an operator say at a node that another one will not come back as it was.
+    ///
+    /// # Errors
+    /// Those of the node that is asked.
+    pub fn forget(&mut self, node: &str, name: &str) -> Result<(), SteerError> {
+        let Ok(name) = NodeId::new(name) else { panic!("{name} is no name of a node") };
+        let request = self.ask(node, Request::Steer { hub: hub_id(), act: Steer::Forget { node: name } });
+        match self.answer(node, request) {
+            Reply::Steered(reply) => reply.map(|_| ()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How many lives of nodes a node's registry remembers.
+    #[must_use]
+    pub fn lives(&self, node: &str) -> usize {
+        self.world.hub(self.host(node)).map_or(0, |hub| hub.registry().lives())
+    }
+
+    /// How large the whole state of a node's hub is when it is written out, in bytes.
+    #[must_use]
+    pub fn state_size(&self, node: &str) -> usize {
+        self.world.hub(self.host(node)).map_or(0, crate::run::state_size)
     }
 
     /// How many children a node's registry declares.

@@ -45,3 +45,9 @@ fn retracting_instead_of_filtering_is_caught() {
     let found = caught(Sabotage::RetractInsteadOfFilter);
     assert!(found.iter().any(|id| ["L1", "L2", "S3", "S12", "S14"].contains(id)), "{found:?}");
 }
+
+#[test]
+fn compacting_what_others_have_not_seen_is_caught() {
+    let found = caught(Sabotage::CompactEarly);
+    assert!(found.iter().any(|id| ["L1", "L2", "R6", "S7", "S8"].contains(id)), "{found:?}");
+}

@@ -70,6 +70,8 @@ pub enum Sabotage {
     /// A member that is taken to be down has its rows removed for good: its stream goes on where it was when it is back,
     /// as if they had only been hidden.
     RetractInsteadOfFilter,
+    /// What was seen of a life that is over is compacted although others may have seen more of it.
+    CompactEarly,
 }
 
 impl HubConfig {

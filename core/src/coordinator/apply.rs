@@ -157,7 +157,7 @@ impl Hub {
 
     pub(super) fn is_mine(&self, dot: Dot) -> bool {
         let origin = self.registry.origin_of(dot);
-        origin.node == self.me.node && origin.boot == self.minted
+        origin.node == self.me.node && origin.boot == self.mints
     }
 
     fn row_told(

@@ -4,6 +4,7 @@ use super::Step;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::NodeId;
+use crate::lives::Life;
 use crate::message::{Hello, HubMessage, Phase, Standing};
 
 impl Hub {
@@ -20,11 +21,15 @@ impl Hub {
             answer,
             attributes: self.attributes.clone(),
             memory: self.wire_memory(step.now),
+            known: self.lives.past(&member),
         };
         self.send(step, &member, HubMessage::Hello(hello));
     }
 
     pub(super) fn hello(&mut self, step: &mut Step<'_>, from: &NodeId, hello: Hello) {
+        if let Some(known) = &hello.known {
+            return self.turned_away(step, from, known);
+        }
         if hello.config != self.config.digest() {
             return self.refuse(step, from, &hello);
         }
@@ -32,6 +37,8 @@ impl Hub {
         // A phase is never taken back within a life; a relayed hello may be older than what is known.
         peer.phase = peer.phase.max(Some(hello.phase));
         peer.minted = hello.minted;
+        let life = Life { boot: peer.member.boot, mints: hello.minted, forgotten: false };
+        self.lives.meet(from, life);
         peer.describes(hello.attributes);
         let resumed = match (&mut peer.out, hello.position) {
             (Some(out), Some((epoch, expected))) => out.resume(epoch, expected, step.now),

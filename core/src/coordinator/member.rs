@@ -3,6 +3,7 @@
 use super::Step;
 use crate::hub::Hub;
 use crate::id::{Member, NodeId};
+use crate::lives::Life;
 use crate::peer::Peer;
 use crate::registry::HostIx;
 use crate::request::CallError;
@@ -126,6 +127,7 @@ impl Hub {
     /// This node goes by a higher boot from now on. What it minted before keeps the one it was minted in.
     pub(super) fn raised(&mut self, step: &mut Step<'_>, me: Member) {
         self.registry.rename_me(me.clone());
+        self.lives.meet(&me.node, Life { boot: me.boot, mints: self.mints, forgotten: false });
         self.me = me;
         self.refresh_view(step);
     }

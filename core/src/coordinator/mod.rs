@@ -14,6 +14,7 @@ mod give;
 mod gossip;
 mod hello;
 mod leave;
+mod lives;
 mod member;
 mod migrate;
 mod pull;
@@ -56,6 +57,8 @@ pub(crate) struct Step<'a> {
     delivered: Vec<(NodeId, ChildId)>,
     /// Children that were to be started here and belong to another node before they were up.
     forwarded: Vec<(NodeId, ChildId)>,
+    /// A view was installed.
+    installed: bool,
 }
 
 impl Hub {
@@ -70,6 +73,7 @@ impl Hub {
             moving_at: (0, None),
             delivered: Vec::new(),
             forwarded: Vec::new(),
+            installed: false,
         };
         let tick = matches!(input, HubInput::Tick);
         self.review(step);
@@ -152,6 +156,9 @@ impl Hub {
         if self.peers.get(&from.node).is_none_or(|peer| peer.member != from) {
             return;
         }
+        if self.lives.is_past(&from) {
+            return self.turn_away(step, &from, &body);
+        }
         match body {
             HubMessage::Hello(hello) => self.hello(step, &from.node, hello),
             HubMessage::Bye => self.member_down(step, &from),
@@ -159,7 +166,7 @@ impl Hub {
             HubMessage::Batch { epoch, number, batch } => self.batch(step, &from.node, epoch, number, &batch),
             HubMessage::BatchAck { epoch, number } => self.batch_ack(step, &from.node, epoch, number),
             HubMessage::Resync { epoch } => self.begin_epoch(step, &from.node, epoch),
-            HubMessage::Pull { round, root } => self.pull_asked(step, &from, round, root),
+            HubMessage::Pull { round, root, lives } => self.pull_asked(step, &from, round, (root, lives)),
             HubMessage::Same { round, context } => self.pull_same(step, &from, round, &context),
             HubMessage::Digests { round, context, buckets } => {
                 self.pull_digests(step, &from, round, &context, &buckets);

@@ -7,14 +7,17 @@ use super::Step;
 use super::apply::resolve;
 use crate::config::limits;
 use crate::hub::Hub;
-use crate::id::Member;
+use crate::id::{Boot, Member, NodeId};
 use crate::message::{HubMessage, WireAssign, WireContext, WireDot, WireEntry, WireSeen};
 use crate::outbox::Table;
 use crate::pull::PATIENCE;
-use crate::registry::{BUCKETS, Context, Dot, Registry};
+use crate::registry::{ALL, BUCKETS, Context, Dot, Registry};
 
 /// Bytes of a listing after which it is cut (one entry may add [`limits::SPEC`]).
 const LISTING_BYTES: usize = 192 << 10;
+
+/// No life has a boot as high as this: a claim that has is a forgery, above which nothing could be minted.
+const LAST_BOOT: Boot = Boot(1 << 62);
 
 /// A listing as it arrived.
 pub(super) struct Listing {
@@ -33,15 +36,18 @@ impl Hub {
         let (node, number) = (round.peer.clone(), round.number);
         match self.peers.get(&node).filter(|peer| peer.is_accepted()).map(|peer| peer.member.clone()) {
             Some(to) => {
-                let root = self.registry.root();
-                self.send(step, &to, HubMessage::Pull { round: number, root });
+                let (root, lives) = (self.registry.root(), self.lives.print());
+                self.send(step, &to, HubMessage::Pull { round: number, root, lives });
             }
             None => self.pulls.forget(&node),
         }
     }
 
-    pub(super) fn pull_asked(&mut self, step: &mut Step<'_>, from: &Member, round: u32, root: u64) {
-        let context = self.wire_context();
+    pub(super) fn pull_asked(&mut self, step: &mut Step<'_>, from: &Member, round: u32, (root, lives): (u64, u64)) {
+        let mut context = self.wire_context();
+        if lives != self.lives.print() {
+            context.names = self.lives.told();
+        }
         let body = if root == self.registry.root() {
             HubMessage::Same { round, context }
         } else {
@@ -51,7 +57,7 @@ impl Hub {
     }
 
     pub(super) fn pull_same(&mut self, step: &mut Step<'_>, from: &Member, round: u32, context: &WireContext) {
-        let context = self.context(context);
+        let context = self.answer_context(&from.node, context);
         if let Some(round) = self.pulls.round(&from.node, round) {
             round.context = Some(context);
             round.ranges.clear();
@@ -70,7 +76,7 @@ impl Hub {
         if theirs.len() != BUCKETS {
             return;
         }
-        let context = self.context(context);
+        let context = self.answer_context(&from.node, context);
         let ours = self.registry.buckets();
         let differing = (0..BUCKETS).filter(|&at| ours[at] != theirs[at]).map(Registry::bucket_range);
         let mut ranges: Vec<(u64, u64)> = Vec::new();
@@ -95,6 +101,7 @@ impl Hub {
             if let Some(seen) = &round.context {
                 self.registry.join_context(seen);
             }
+            self.compact();
             if let Some(peer) = self.peers.get_mut(&from.node) {
                 peer.compared = true;
             }
@@ -161,18 +168,38 @@ impl Hub {
 
     /// What this node has seen. Where a list would be too long it is cut: to claim less is always safe.
     fn wire_context(&self) -> WireContext {
-        let seen = self.registry.context().iter().take(limits::BATCH).map(|(origin, upto, beyond)| WireSeen {
+        let context = self.registry.context();
+        let closed = context.all_closed().map(|(node, boot)| WireSeen {
+            origin: Member { node: node.clone(), boot },
+            upto: ALL,
+            beyond: Vec::new(),
+        });
+        let seen = context.iter().map(|(origin, upto, beyond)| WireSeen {
             origin: self.registry.origin_at(origin).clone(),
             upto,
             beyond: beyond.iter().take(limits::BATCH / 8).copied().collect(),
         });
-        WireContext { seen: seen.collect() }
+        let seen = closed.chain(seen).take(limits::BATCH).collect();
+        WireContext { seen, lives: self.lives.print(), names: Vec::new() }
+    }
+
+    /// What the answerer of a comparison has seen; what that says about lives that are gone is taken note of.
+    fn answer_context(&mut self, from: &NodeId, wire: &WireContext) -> Context {
+        self.lives_told(&wire.names);
+        self.acknowledged(from, wire);
+        self.context(wire)
     }
 
     /// What another member has seen.
     fn context(&mut self, wire: &WireContext) -> Context {
         let mut context = Context::default();
         for seen in &wire.seen {
+            if seen.upto == ALL && seen.origin.boot < LAST_BOOT {
+                if seen.origin.node == self.me.node && seen.origin.boot >= self.mints {
+                    self.mint_above(seen.origin.boot);
+                }
+                self.registry.close_in(&mut context, &seen.origin.node, seen.origin.boot);
+            }
             if seen.upto >= Dot::END {
                 continue;
             }
@@ -181,7 +208,7 @@ impl Hub {
             for &counter in seen.beyond.iter().filter(|counter| **counter < Dot::END) {
                 context.insert(Dot::new(origin, counter));
             }
-            if seen.origin.node == self.me.node && seen.origin.boot == self.minted {
+            if seen.origin.node == self.me.node && seen.origin.boot == self.mints {
                 // Starts of ours that we forgot (no disk, and a boot given twice): never mint their numbers again.
                 let last = seen.beyond.last().copied().unwrap_or(0).max(seen.upto);
                 self.counter = self.counter.max(last.min(Dot::END - 1));

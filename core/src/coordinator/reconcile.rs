@@ -23,7 +23,8 @@ use crate::work::{Job, Pass};
 impl Hub {
     /// Looks at a bounded number of the children that wait to be looked at.
     pub(super) fn work_slice(&mut self, step: &mut Step<'_>) {
-        if self.work.is_empty() || self.is_congested() {
+        // To install a view is as much work as a slice.
+        if self.work.is_empty() || self.is_congested() || step.installed {
             return;
         }
         let mut left = limits::PASS;
@@ -73,20 +74,22 @@ impl Hub {
             self.work.swept(host);
             return 1;
         }
-        let (rows, resume) = self.registry.retired_rows(&pass.from, pass.to, most);
+        // What its owner ran is looked at when the view is complete; what nobody expected there is looked at now.
+        let view = &self.view;
+        let unexpected = |key: &Key, record: &Record, node: &NodeId| {
+            let look = |subject| view.is_owner(&subject) || !view.owned_before(&subject, node);
+            record.subject(key).is_some_and(look)
+        };
+        let (rows, resume) = self.registry.sweep(&pass.from, pass.to, most, unexpected);
         let looked = if resume.is_some() { most } else { rows.len().max(1) };
         if let Some(key) = resume {
             self.work.resume(pass, key);
         }
-        for (key, row) in rows {
+        for (key, row, unexpected) in rows {
             // A member that is still here has left the row out of a newer listing.
             let confirmed = self.view.has(&self.registry.host(row.host).member);
-            let node = self.registry.host(row.host).member.node.clone();
-            self.registry.take_row(&key, row.host, None);
             self.claim_gone(step, &key, &row, confirmed);
-            // What its owner ran is looked at when the view is complete; what nobody expected there is looked at now.
-            let subject = self.registry.record(&key).and_then(|record| record.subject(&key));
-            if subject.is_some_and(|subject| self.view.is_owner(&subject) || !self.view.owned_before(&subject, &node)) {
+            if unexpected {
                 self.reconcile(step, &key);
             }
         }

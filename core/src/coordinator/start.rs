@@ -136,7 +136,7 @@ impl Hub {
     }
 
     fn mint_slice(&mut self, step: &mut Step<'_>, number: Number, most: usize) -> usize {
-        let me = Member { node: self.me.node.clone(), boot: self.minted };
+        let me = Member { node: self.me.node.clone(), boot: self.mints };
         let Some(origin) = self.registry.origin(&me) else { return most };
         let Some(Open::Start(start)) = self.requests.get_mut(number) else { return 0 };
         if !start.wait

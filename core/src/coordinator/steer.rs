@@ -50,6 +50,7 @@ impl Hub {
             }
             Steer::Weight(weight) => self.set_weight(step, weight),
             Steer::Labels(labels) => self.set_labels(step, labels),
+            Steer::Forget { node } => self.forget_name(&node),
             Steer::Pause => {
                 self.set_pause(step, true);
                 Ok(())

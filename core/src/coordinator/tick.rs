@@ -59,6 +59,7 @@ impl Hub {
         for (node, ()) in choose(accepted.collect(), &self.me.node, step.now.0, most) {
             self.pulls.want(&node);
         }
+        self.compact();
         self.supervisor.prune(step.now, self.config.restart_window);
     }
 }

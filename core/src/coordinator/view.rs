@@ -49,6 +49,7 @@ impl Hub {
             let ranges = self.view.moved_since(&ring, self.registry.has_exceptions());
             self.work.add_ranges(ranges, Job::Reconcile);
         }
+        step.installed = true;
         self.note_members(step, &lost);
         self.came.extend(came);
         self.went.extend(went);

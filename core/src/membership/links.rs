@@ -43,6 +43,17 @@ impl Membership {
         self.report_change(facts);
     }
 
+    /// Somebody knows of a later life of this name than this one goes by.
+    pub(crate) fn outlived(&mut self, now: Time, known: Boot, facts: &mut Vec<Fact>) {
+        self.now = self.now.max(now);
+        if self.left || known < self.me.boot {
+            return;
+        }
+        self.raise(known, facts);
+        self.settle(facts);
+        self.report_change(facts);
+    }
+
     /// A frame arrived on the link to `from`.
     pub(crate) fn heard(&mut self, now: Time, from: &Member) {
         self.now = self.now.max(now);

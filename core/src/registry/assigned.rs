@@ -51,6 +51,11 @@ impl Early {
         if self.0.is_empty() { None } else { self.0.remove(&dot) }
     }
 
+    /// Drops those of starts of this origin.
+    pub(super) fn forget(&mut self, origin: u16) {
+        self.0.retain(|dot, _| dot.origin() != origin);
+    }
+
     /// Drops those of starts that are known to have been removed.
     pub(super) fn prune(&mut self, seen: &Context) {
         self.0.retain(|dot, _| !seen.covers(*dot));

@@ -1,14 +1,21 @@
-//! Which starts have been seen, whatever became of them: one number a life of a node, and the few beyond a gap.
+//! Which starts have been seen, whatever became of them: one number a life of a node, and the few beyond a gap. Of lives
+//! that are gone one number a name is left in the end.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::key::Dot;
+use crate::id::{Boot, NodeId};
+
+/// What stands for all starts of a life.
+pub(crate) const ALL: u64 = u64::MAX;
 
 /// A causal context over interned origins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Context {
     seen: Vec<Seen>,
+    /// Of these names, all starts of lives up to and with this one.
+    closed: BTreeMap<NodeId, Boot>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,11 +29,18 @@ impl Seen {
         counter <= self.upto || self.beyond.contains(&counter)
     }
 
+    fn is_empty(&self) -> bool {
+        self.upto == 0 && self.beyond.is_empty()
+    }
+
     fn insert(&mut self, counter: u64) {
+        if counter <= self.upto {
+            return;
+        }
         if counter == self.upto + 1 {
             self.upto = counter;
             self.close_gap();
-        } else if counter > self.upto {
+        } else {
             self.beyond.insert(counter);
         }
     }
@@ -63,10 +77,31 @@ impl Context {
         self.slot(origin).raise(upto);
     }
 
-    /// Adds all that `other` has seen.
+    /// The last life of a name of which all starts are taken to be seen, with all before it.
+    pub(crate) fn closed(&self, node: &NodeId) -> Option<Boot> {
+        self.closed.get(node).copied()
+    }
+
+    /// All such names.
+    pub(crate) fn all_closed(&self) -> impl Iterator<Item = (&NodeId, Boot)> {
+        self.closed.iter().map(|(node, boot)| (node, *boot))
+    }
+
+    /// Takes note of one. Whoever interns origins raises those that are covered by it.
+    pub(crate) fn close(&mut self, node: &NodeId, upto: Boot) {
+        let closed = self.closed.entry(node.clone()).or_insert(upto);
+        *closed = upto.max(*closed);
+    }
+
+    /// An origin's index is given to another.
+    pub(crate) fn clear(&mut self, origin: u16) {
+        *self.slot(origin) = Seen::default();
+    }
+
+    /// Adds all that `other` has seen of the lives that it tells one by one.
     pub(crate) fn join(&mut self, other: &Context) {
         for (origin, seen) in (0u16..).zip(&other.seen) {
-            if seen.upto > 0 || !seen.beyond.is_empty() {
+            if !seen.is_empty() {
                 let slot = self.slot(origin);
                 slot.raise(seen.upto);
                 for &counter in &seen.beyond {
@@ -76,12 +111,17 @@ impl Context {
         }
     }
 
-    /// What was seen of each origin: its index, the contiguous part, and what lies beyond.
+    /// What was seen of each origin that is not closed: its index, the contiguous part, and what lies beyond.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, u64, &BTreeSet<u64>)> {
         (0u16..)
             .zip(&self.seen)
-            .filter(|(_, seen)| seen.upto > 0 || !seen.beyond.is_empty())
+            .filter(|(_, seen)| !seen.is_empty() && seen.upto != ALL)
             .map(|(origin, seen)| (origin, seen.upto, &seen.beyond))
+    }
+
+    /// The contiguous part and what lies beyond of one origin.
+    pub(crate) fn of(&self, origin: u16) -> Option<(u64, &BTreeSet<u64>)> {
+        self.seen.get(usize::from(origin)).map(|seen| (seen.upto, &seen.beyond))
     }
 
     fn slot(&mut self, origin: u16) -> &mut Seen {

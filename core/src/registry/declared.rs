@@ -31,32 +31,7 @@ pub(crate) struct ListingPart {
     pub(crate) assigned: Vec<(ChildId, Dot, Assignment)>,
 }
 
-/// Lives of nodes that a registry remembers at the most; beyond, messages that name new ones are refused.
-const MAX_ORIGINS: usize = 60_000;
-
 impl Registry {
-    /// The index of a life of a node; `None` when there are too many already.
-    pub(crate) fn origin(&mut self, member: &Member) -> Option<u16> {
-        if let Some(&at) = self.origin_index.get(member) {
-            return Some(at);
-        }
-        if self.origins.len() >= MAX_ORIGINS {
-            return None;
-        }
-        let at = u16::try_from(self.origins.len()).ok()?;
-        self.origins.push(member.clone());
-        self.origin_index.insert(member.clone(), at);
-        Some(at)
-    }
-
-    pub(crate) fn origin_of(&self, dot: Dot) -> &Member {
-        &self.origins[usize::from(dot.origin())]
-    }
-
-    pub(crate) fn origin_at(&self, origin: u16) -> &Member {
-        &self.origins[usize::from(origin)]
-    }
-
     pub(crate) fn context(&self) -> &Context {
         &self.seen
     }
@@ -72,6 +47,7 @@ impl Registry {
         let at = (0..starts).find(|&at| rank < self.rank(self.records[key].starts[at].dot)).unwrap_or(starts);
         let start = Start { dot, spec, assigned: self.early.take(dot).map(Box::new) };
         self.exceptions += usize::from(start.is_exception());
+        self.origins.carry(dot);
         self.edit(key, |record| {
             record.starts.insert(at, start);
             starts = record.starts.len();
@@ -113,17 +89,12 @@ impl Registry {
         });
         if let Some(start) = &removed {
             self.exceptions -= usize::from(start.is_exception());
+            self.origins.drop_one(dot);
             if left == 0 {
                 self.declared -= 1;
             }
         }
         removed.is_some()
-    }
-
-    /// Adds a peer's context: only after all that the peer had declared then was compared with ours.
-    pub(crate) fn join_context(&mut self, peer: &Context) {
-        self.seen.join(peer);
-        self.early.prune(&self.seen);
     }
 
     /// One number over the whole declared set: a sum over its buckets, kept as they change.
@@ -194,7 +165,8 @@ impl Registry {
         let print = print ^ self.assigned_print(key, dot);
         let place = key.hash >> 54;
         let bucket = &mut self.buckets[usize::try_from(place).unwrap_or(0)];
-        let before = core::mem::replace(bucket, if add { bucket.wrapping_add(print) } else { bucket.wrapping_sub(print) });
+        let before =
+            core::mem::replace(bucket, if add { bucket.wrapping_add(print) } else { bucket.wrapping_sub(print) });
         let share = |bucket: u64| mix(bucket ^ mix(place));
         self.root = self.root.wrapping_sub(share(before)).wrapping_add(share(*bucket));
     }

@@ -10,6 +10,7 @@ mod context;
 mod declared;
 mod few;
 mod key;
+mod origins;
 mod placements;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use crate::hashing::Subject;
 use crate::id::{Boot, ChildId, Member, Pid, Token};
@@ -25,10 +27,11 @@ use crate::message::{Assignment, RowState};
 use crate::spec::{ChildSpec, Role};
 
 pub(crate) use assigned::Assigned;
-pub(crate) use context::Context;
+pub(crate) use context::{ALL, Context};
 pub(crate) use declared::Declared;
 use few::Few;
 pub(crate) use key::{Dot, Key};
+pub(crate) use origins::print_of_seen;
 pub(crate) use placements::{Host, HostIx, ME, Row};
 
 /// How many buckets the digest of the declared set has.
@@ -117,8 +120,7 @@ impl Record {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Registry {
     records: BTreeMap<Key, Record>,
-    origins: Vec<Member>,
-    origin_index: BTreeMap<Member, u16>,
+    origins: origins::Origins,
     seen: Context,
     early: assigned::Early,
     buckets: Vec<u64>,
@@ -136,8 +138,7 @@ impl Registry {
     pub(crate) fn new(me: Member, minted: Boot) -> Self {
         Self {
             records: BTreeMap::new(),
-            origins: Vec::new(),
-            origin_index: BTreeMap::new(),
+            origins: origins::Origins::default(),
             seen: Context::default(),
             early: assigned::Early::default(),
             buckets: alloc::vec![0; BUCKETS],
@@ -195,11 +196,7 @@ impl Registry {
 
     /// The records from `from` to the end of the hash `to`, in order.
     pub(crate) fn range(&self, from: &RangeStart, to: u64) -> impl Iterator<Item = (&Key, &Record)> {
-        let start = match from {
-            RangeStart::Hash(hash) => core::ops::Bound::Included(Key { hash: *hash, id: lowest() }),
-            RangeStart::After(key) => core::ops::Bound::Excluded(key.clone()),
-        };
-        self.records.range((start, core::ops::Bound::Unbounded)).take_while(move |(key, _)| key.hash <= to)
+        self.records.range((from.bound(), Bound::Unbounded)).take_while(move |(key, _)| key.hash <= to)
     }
 
     fn view_of(&self, record: &Record) -> Lookup {
@@ -238,6 +235,15 @@ pub(crate) enum RangeStart {
     Hash(u64),
     /// Behind this child.
     After(Key),
+}
+
+impl RangeStart {
+    fn bound(&self) -> Bound<Key> {
+        match self {
+            RangeStart::Hash(hash) => Bound::Included(Key { hash: *hash, id: lowest() }),
+            RangeStart::After(key) => Bound::Excluded(key.clone()),
+        }
+    }
 }
 
 /// An id that no id is before (a space is the lowest character an id may have).

@@ -1,6 +1,7 @@
 //! Placements: who runs what, each row written by its host alone and filtered by readers.
 
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use super::{Dot, Key, Placement, RangeStart, Record, Registry};
 use crate::id::{Boot, Member, NodeId, Pid, Token};
@@ -106,6 +107,7 @@ impl Registry {
     /// Puts a row in place of what its host claimed for that child before, and says what that was.
     pub(crate) fn put_row(&mut self, key: &Key, row: Row) -> Option<Row> {
         let host = row.host as usize;
+        self.origins.carry(row.dot);
         let before = self.edit(key, |record| match record.rows.iter_mut().find(|old| old.host == row.host) {
             Some(old) => Some(core::mem::replace(old, row)),
             None => {
@@ -113,8 +115,9 @@ impl Registry {
                 None
             }
         });
-        if before.is_none() {
-            self.hosts[host].rows += 1;
+        match &before {
+            Some(before) => self.origins.drop_one(before.dot),
+            None => self.hosts[host].rows += 1,
         }
         before
     }
@@ -123,8 +126,9 @@ impl Registry {
     pub(crate) fn take_row(&mut self, key: &Key, host: HostIx, sequence: Option<u64>) -> Option<Row> {
         let wanted = |row: &Row| row.host == host && sequence.is_none_or(|sequence| sequence == row.sequence);
         let taken = self.edit(key, |record| record.rows.take(wanted));
-        if taken.is_some() {
+        if let Some(row) = &taken {
             self.hosts[host as usize].rows -= 1;
+            self.origins.drop_one(row.dot);
         }
         taken
     }
@@ -138,19 +142,37 @@ impl Registry {
         }
     }
 
-    /// Looks at up to `most` records from `from` to the hash `to` for rows of retired hosts. Returns them, and where
-    /// to go on (`None` at the end of the range).
-    pub(crate) fn retired_rows(&self, from: &RangeStart, to: u64, most: usize) -> (Vec<(Key, Row)>, Option<Key>) {
-        let mut found = Vec::new();
-        for (count, (key, record)) in self.range(from, to).enumerate() {
-            for row in record.rows.iter().filter(|row| !self.is_visible(row.host)) {
-                found.push((key.clone(), row.clone()));
+    /// Takes the rows of retired hosts out of up to `most` records from `from` to the hash `to`. Returns them, each with
+    /// what `ask` says of its record and its node, and where to go on (`None` at the end of the range).
+    pub(crate) fn sweep(
+        &mut self,
+        from: &RangeStart,
+        to: u64,
+        most: usize,
+        ask: impl Fn(&Key, &Record, &NodeId) -> bool,
+    ) -> (Vec<(Key, Row, bool)>, Option<Key>) {
+        let (mut taken, mut resume, mut empty) = (Vec::new(), None, Vec::new());
+        let records = self.records.range_mut((from.bound(), Bound::Unbounded));
+        for (count, (key, record)) in records.take_while(|(key, _)| key.hash <= to).enumerate() {
+            while let Some(row) = record.rows.take(|row| !self.hosts[row.host as usize].visible) {
+                let host = &mut self.hosts[row.host as usize];
+                host.rows -= 1;
+                self.origins.drop_one(row.dot);
+                let asked = ask(key, record, &host.member.node);
+                taken.push((key.clone(), row, asked));
+            }
+            if record.is_empty() {
+                empty.push(key.clone());
             }
             if count + 1 == most {
-                return (found, Some(key.clone()));
+                resume = Some(key.clone());
+                break;
             }
         }
-        (found, None)
+        for key in empty {
+            self.records.remove(&key);
+        }
+        (taken, resume)
     }
 
     /// Whose row it is.

@@ -356,6 +356,11 @@ impl Requests {
         }
     }
 
+    /// Changes every open request; which of them wait for acknowledgements stays.
+    pub(crate) fn restate(&mut self, change: impl FnMut(&mut Open)) {
+        self.open.values_mut().for_each(change);
+    }
+
     /// Whether some start waits for its children.
     pub(crate) fn awaits_starts(&self) -> bool {
         !self.by_dot.is_empty()

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, Token};
 use process_hub_core::message::{
     Assignment, Attributes, Batch, HandoverStep, Hello, HubMessage, Known, Mark, Pause, Phase, RowState, Snapshot,
-    Standing, StateUse, WireAssign, WireContext, WireDot, WireEntry, WireFailure, WireGone, WireLoss, WireMemory,
-    WireRow, WireSeen, WireStop,
+    Standing, StateUse, WireAssign, WireContext, WireDot, WireEntry, WireFailure, WireGone, WireLife, WireLoss,
+    WireMemory, WireRow, WireSeen, WireStop,
 };
 use process_hub_core::request::CallError;
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata, Restart, Role};
@@ -40,7 +40,8 @@ fn dot(counter: u64) -> WireDot {
 
 fn context() -> WireContext {
     let gaps = WireSeen { origin: member("n1"), upto: 300, beyond: vec![302, 70_000] };
-    WireContext { seen: vec![gaps, WireSeen { origin: member("n2"), upto: 0, beyond: vec![] }] }
+    let seen = vec![gaps, WireSeen { origin: member("n2"), upto: u64::MAX, beyond: vec![] }];
+    WireContext { seen, lives: 9, names: vec![life()] }
 }
 
 fn assign(version: u64) -> WireAssign {
@@ -109,7 +110,12 @@ fn hello() -> Hello {
         answer: true,
         attributes: attributes(),
         memory: memory(),
+        known: Some(life()),
     }
+}
+
+fn life() -> WireLife {
+    WireLife { member: member("n3"), mints: Boot(6), forgotten: true }
 }
 
 fn listing() -> HubMessage {
@@ -155,7 +161,7 @@ fn bodies() -> Vec<HubMessage> {
         HubMessage::Batch { epoch: 2, number: 77, batch: Arc::new(batch()) },
         HubMessage::BatchAck { epoch: 2, number: 77 },
         HubMessage::Resync { epoch: 2 },
-        HubMessage::Pull { round: 4, root: 5 },
+        HubMessage::Pull { round: 4, root: 5, lives: 6 },
         HubMessage::Same { round: 4, context: context() },
         HubMessage::Digests { round: 4, context: context(), buckets: vec![0, 250, 251, 65_536, u64::MAX] },
         HubMessage::PullRange { round: 4, from: 0, to: 1 << 60, context: context() },

@@ -106,6 +106,16 @@ impl Hub {
         self.steer(Steer::Resume).await.map(drop)
     }
 
+    /// A node that is down will not come back in the life it was in: nobody keeps anything for its sake any more. Should it
+    /// come back all the same, it is not listened to until it is started anew. The others follow as they hear of it, within
+    /// a few sync intervals.
+    ///
+    /// # Errors
+    /// `StillHere`, `UnknownName`, `Leaving`: nothing changed.
+    pub async fn forget_node(&self, node: &NodeId) -> Result<(), SteerError> {
+        self.steer(Steer::Forget { node: node.clone() }).await.map(drop)
+    }
+
     /// What operators have said, as this node knows: whether rebalancing is paused, and what each member is to be given. From
     /// a mirror, without waiting.
     #[must_use]

@@ -1,0 +1,137 @@
+//! What was seen of lives that are gone is compacted once all have seen the same, and operators forget names
+//! (`docs/ALGORITHM.md`, section 3).
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::hook::HookEvent;
+use crate::hub::Hub;
+use crate::id::{Boot, Member, NodeId};
+use crate::lives::Life;
+use crate::message::{HubMessage, WireContext, WireLife};
+use crate::registry::{ALL, Dot, print_of_seen};
+use crate::requests::Open;
+use crate::steering::SteerError;
+
+impl Hub {
+    /// Another member knows of these lives.
+    pub(super) fn lives_told(&mut self, told: &[WireLife]) {
+        for WireLife { member, mints, forgotten } in told.iter().filter(|told| told.member.node != self.me.node) {
+            self.lives.meet(&member.node, Life { boot: member.boot, mints: *mints, forgotten: *forgotten });
+        }
+    }
+
+    /// The names with lives that are over and still count one by one: each with the last of these, and one number over what
+    /// was seen of them.
+    fn past(&self) -> Vec<(NodeId, Boot, u64)> {
+        let is_past = |member: &Member| self.lives.get(&member.node).is_some_and(|life| life.is_past(member.boot));
+        self.registry.past(is_past)
+    }
+
+    /// A member has told what it has seen. Where that is what this node has seen of lives that are over, and both know of
+    /// the same lives, it has acknowledged it.
+    pub(super) fn acknowledged(&mut self, from: &NodeId, theirs: &WireContext) {
+        if theirs.lives != self.lives.print() {
+            return;
+        }
+        let past = self.past();
+        if past.is_empty() {
+            return;
+        }
+        let mut told: BTreeMap<&NodeId, (Option<Boot>, u64)> = BTreeMap::new();
+        for seen in &theirs.seen {
+            let of = told.entry(&seen.origin.node).or_default();
+            if seen.upto == ALL {
+                of.0 = Some(seen.origin.boot);
+            } else if self.lives.get(&seen.origin.node).is_some_and(|life| life.is_past(seen.origin.boot)) {
+                of.1 = of.1.wrapping_add(print_of_seen(seen.origin.boot, seen.upto, &seen.beyond));
+            }
+        }
+        for (node, _, seen) in past {
+            if told.get(&node) == Some(&(self.registry.context().closed(&node), seen)) {
+                self.lives.acknowledge(&node, seen, from);
+            }
+        }
+    }
+
+    /// Of lives that are over, and of which all have seen the same, one number a name is kept.
+    pub(super) fn compact(&mut self) {
+        for (node, upto, seen) in self.past() {
+            #[cfg(feature = "sabotage")]
+            let early = self.is_sabotaged(crate::config::Sabotage::CompactEarly);
+            #[cfg(not(feature = "sabotage"))]
+            let early = false;
+            if early || self.lives.is_acknowledged(&self.me.node, &node, seen) {
+                self.registry.close(&node, upto);
+                self.lives.settled(&node);
+            }
+        }
+        if self.open_requests() == 0 && self.pulls.is_idle() {
+            self.registry.reclaim();
+        }
+    }
+
+    /// All starts of a life with the very boot that this node mints with, or with a higher one, count as seen elsewhere: its
+    /// clock was set back. What it has declared goes on under a boot above that.
+    pub(super) fn mint_above(&mut self, closed: Boot) {
+        let member = |boot| Member { node: self.me.node.clone(), boot };
+        let former = member(self.mints);
+        let new = member(Boot(closed.0.max(self.me.boot.0).saturating_add(1)));
+        self.mints = new.boot;
+        self.lives.meet(&self.me.node, Life { boot: self.me.boot, mints: self.mints, forgotten: false });
+        let Some((live, known_as)) = self.registry.rename_origin(&former, &new) else { return };
+        for (key, dot) in live {
+            self.op += 1;
+            let Some(record) = self.registry.record(&key) else { continue };
+            let Some(start) = record.starts().iter().find(|start| start.dot == dot) else { continue };
+            self.outbox.start(&self.registry, dot, start.spec.clone());
+            if let Some(assignment) = start.assigned.as_deref() {
+                self.outbox.assign(&self.registry, &key.id, dot, assignment.clone());
+            }
+            self.outbox.stop(&self.registry, &key.id, &[Dot::new(known_as, dot.counter())]);
+            if let Some(row) = record.mine().filter(|row| row.published && row.dot() == dot) {
+                self.outbox.row(&self.registry, &key.id, row);
+            }
+        }
+        let op = self.op;
+        self.requests.restate(|open| {
+            if let Open::Start(start) = open {
+                start.op = op;
+            }
+        });
+    }
+
+    /// A member whose life is over still speaks, or one of a forgotten name does: it is told, and not listened to.
+    pub(super) fn turn_away(&mut self, step: &mut Step<'_>, from: &Member, body: &HubMessage) {
+        if matches!(body, HubMessage::Hello(hello) if hello.answer) {
+            self.say_hello(step, &from.node, false);
+        }
+    }
+
+    /// Another member says that this life is over. If there was a later one, this node goes on as a life above that; if an
+    /// operator has forgotten it, only a new start of the node helps.
+    pub(super) fn turned_away(&mut self, step: &mut Step<'_>, from: &NodeId, known: &WireLife) {
+        if known.member.node != self.me.node || known.member.boot < self.me.boot {
+            return;
+        }
+        if known.member.boot > self.me.boot {
+            self.outlived = self.outlived.max(Some(known.member.boot));
+        } else if known.forgotten && !core::mem::replace(&mut self.forgotten, true) {
+            self.hook(step, HookEvent::NameForgotten { by: from.clone() });
+        }
+    }
+
+    /// An operator says that nothing of a name's last life will come back.
+    pub(super) fn forget_name(&mut self, node: &NodeId) -> Result<(), SteerError> {
+        if *node == self.me.node || self.peers.contains_key(node) {
+            return Err(SteerError::StillHere(node.clone()));
+        }
+        if self.lives.get(node).is_none_or(|life| life.forgotten) {
+            return Err(SteerError::UnknownName(node.clone()));
+        }
+        self.lives.forget(node);
+        self.compact();
+        Ok(())
+    }
+}

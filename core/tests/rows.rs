@@ -1,0 +1,72 @@
+//! Rows of a member that goes and comes back.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use process_hub_core::config::HubConfig;
+use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
+use process_hub_core::message::{
+    Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireMemory, WireRow,
+};
+use process_hub_core::spec::{ChildSpec, Role};
+use process_hub_core::{Effect, Effects, Hub, HubInput, Time};
+
+fn other() -> Member {
+    Member { node: NodeId::new("n2").unwrap(), boot: Boot(1) }
+}
+
+/// The events of rows that an input leads to.
+fn events(hub: &mut Hub, input: HubInput) -> Vec<&'static str> {
+    let mut effects = Effects::new();
+    hub.handle(Time::from_millis(1), input, &mut effects);
+    let key = |effect| match effect {
+        Effect::Hook { event, .. } => Some(event.key()),
+        _ => None,
+    };
+    effects.into_iter().filter_map(key).filter(|key| key.starts_with("child_")).collect()
+}
+
+fn hear(hub: &mut Hub, body: HubMessage) -> Vec<&'static str> {
+    events(hub, HubInput::Message { from: other(), body })
+}
+
+/// The other member comes and lists a child that runs there.
+fn comes(hub: &mut Hub, epoch: u32) -> Vec<&'static str> {
+    events(hub, HubInput::MemberUp(other()));
+    let hello = Hello {
+        config: hub.config().digest(),
+        fields: vec![],
+        phase: Phase::Ready,
+        minted: Boot(1),
+        position: None,
+        answer: false,
+        attributes: Attributes::default(),
+        memory: WireMemory::default(),
+        known: None,
+    };
+    hear(hub, HubMessage::Hello(hello));
+    let id = ChildId::new("c").unwrap();
+    let dot = WireDot { origin: 0, counter: 1 };
+    let spec = ChildSpec::new(id.clone(), Kind::new("k").unwrap(), Vec::new());
+    let row = WireRow { id, dot, sequence: 5, lineage: 0, token: 1, role: Role::Active, state: RowState::Running };
+    let batch = Batch {
+        origins: vec![other()],
+        starts: vec![WireEntry { dot, spec: Arc::new(spec) }],
+        rows: vec![row],
+        snapshot: Snapshot::Last,
+        ..Batch::default()
+    };
+    hear(hub, HubMessage::Batch { epoch, number: 0, batch: Arc::new(batch) })
+}
+
+/// What a member runs that came back before its rows had been swept was told of twice (found by simulation, seed 30068).
+#[test]
+fn an_instance_that_was_out_of_sight_for_a_moment_is_told_of_once() {
+    let me = Member { node: NodeId::new("n1").unwrap(), boot: Boot(1) };
+    let mut hub = Hub::new(HubConfig::new(HubId::new("h").unwrap()), me, true, Time::ZERO).unwrap();
+    assert_eq!(comes(&mut hub, 1), ["child_registered"]);
+    assert_eq!(events(&mut hub, HubInput::MemberDown(other())), [""; 0], "it is swept by and by");
+    assert_eq!(comes(&mut hub, 2), [""; 0]);
+    assert_eq!(events(&mut hub, HubInput::Tick), [""; 0], "it was told already");
+}
