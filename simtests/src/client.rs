@@ -1,31 +1,26 @@
 //! Callers: random starts, stops, calls and casts from random nodes.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use process_hub_core::config::Distribution;
-use process_hub_core::hashing::stable_hash;
 use process_hub_core::id::{ChildId, Kind};
-use process_hub_core::request::{ChildMapping, OnFailure, Request, StartOptions, StopOptions, Target};
-use process_hub_core::spec::{ChildSpec, Metadata, Restart};
-use process_hub_core::steering::{Change, Steer};
 
-use crate::oracles::ledger;
+use crate::decisions::{Act, Declared, Operation, Restarts};
 use crate::plan::{ClientPlan, Plan};
 use crate::sim::HostId;
 use crate::sim::random::{Purpose, Random};
-use crate::sim::world::{World, node_name};
-
-/// What operators say that a node has.
-const LABELS: [&str; 2] = ["fast", "near"];
+use crate::sim::world::World;
 
 /// The callers of a run.
 #[derive(Debug)]
 pub(crate) struct Client {
     plan: ClientPlan,
+    seed: u64,
+    children: usize,
+    nodes: usize,
+    /// How many nodes each child is mapped to; 0 where callers map none.
+    mapped: usize,
+    /// The numbers of the request that is being drawn: each has its own.
     random: Random,
-    steering: Random,
-    ids: Vec<ChildId>,
+    drawn: u64,
     next: u64,
     /// The number of the last start, or of the last operation.
     last: u64,
@@ -49,11 +44,14 @@ pub(crate) fn counter() -> Kind {
 
 impl Client {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let mut random = Random::new(plan.world.seed, Purpose::Clients);
-        let steering = Random::split(plan.world.seed, Purpose::Steering, 1);
+        let seed = plan.world.seed;
+        let mut random = Random::new(seed, Purpose::Clients);
         let next = random.log_between(1, 3_000_000);
-        let ids = (0..plan.children).map(child_id).collect();
-        Self { plan: plan.client.clone(), random, steering, ids, next, last: 0 }
+        let nodes = plan.world.nodes.len();
+        let guided = plan.world.hub.distribution == Distribution::Guided;
+        let mapped = if guided { plan.world.hub.redundancy.copies(nodes) } else { 0 };
+        let (plan, children) = (plan.client.clone(), plan.children);
+        Self { plan, seed, children, nodes, mapped, random, drawn: 0, next, last: 0 }
     }
 
     /// When the next request comes.
@@ -61,37 +59,32 @@ impl Client {
         self.next
     }
 
-    /// Makes the next request, or a burst of them.
-    pub(crate) fn run_one(&mut self, world: &mut World) {
-        world.run_until(self.next);
+    /// The next request, or a burst of them.
+    pub(crate) fn run_one(&mut self, world: &mut World) -> Vec<Act> {
+        self.begin();
         self.next += self.random.wait(self.plan.every);
         let storm = self.random.chance(self.plan.storms);
         let times = if storm { self.random.log_between(10, 200) } else { 1 };
         if storm {
             world.count("storm");
         }
-        for _ in 0..times {
-            let up: Vec<_> = world.up();
-            let Some(host) = self.random.pick(&up) else { return };
-            let request =
-                if self.steering.chance(self.plan.steering) { self.steer(world) } else { self.request(world) };
-            self.ask(world, host, request);
-        }
+        let up = world.up();
+        (0..times).filter_map(|_| self.one(&up)).collect()
     }
 
-    fn ask(&mut self, world: &mut World, host: HostId, request: Request) {
-        world.count(match &request {
-            Request::Start { .. } => "request_start",
-            Request::Stop { .. } => "request_stop",
-            Request::Call { .. } => "request_call",
-            Request::Steer { .. } => "request_steer",
-            _ => "request_other",
-        });
-        world.request(host, request);
+    fn begin(&mut self) {
+        self.drawn += 1;
+        self.random = Random::keyed(self.seed, Purpose::Clients, [self.drawn]);
     }
 
-    fn request(&mut self, world: &World) -> Request {
-        let hub = world.hub_id().clone();
+    fn one(&mut self, up: &[HostId]) -> Option<Act> {
+        self.begin();
+        let host = self.random.pick(up)?;
+        let steers = self.random.chance(self.plan.steering);
+        Some(if steers { self.steer(host) } else { self.request(host) })
+    }
+
+    fn request(&mut self, host: HostId) -> Act {
         let total: u64 = self.plan.weights.iter().sum();
         let mut drawn = self.random.between(0, total - 1);
         let which = self.plan.weights.iter().position(|weight| {
@@ -99,88 +92,69 @@ impl Client {
             drawn = drawn.saturating_sub(*weight);
             here
         });
-        let timeout = Duration::from_micros(self.random.log_between(50_000, self.plan.timeout));
+        let timeout = self.random.log_between(50_000, self.plan.timeout);
         match which {
             Some(0) => {
                 let wait = self.random.chance(700_000);
                 let check_existing = self.random.coin();
                 let rollback = self.random.chance(300_000);
-                let on_failure = if rollback { OnFailure::Rollback } else { OnFailure::Continue };
-                let ids = self.some_ids();
-                let child_mapping = self.mapping(world, &ids);
-                let children = ids.into_iter().map(|id| self.spec(id)).collect();
-                let options = StartOptions { wait, timeout, check_existing, on_failure, child_mapping };
-                Request::Start { hub, children, options }
+                let children = self.some().into_iter().map(|child| self.declared(child)).collect();
+                Act::Start { host, children, wait, timeout, check_existing, rollback, mapped: self.mapped }
             }
             Some(1) => {
                 let wait = self.random.chance(700_000);
-                Request::Stop { hub, ids: self.some_ids(), options: StopOptions { wait, timeout } }
+                Act::Stop { host, children: self.some(), wait, timeout }
             }
-            Some(2) => Request::Call { hub, to: self.target(), payload: self.payload(), timeout },
-            _ => Request::Cast { hub, to: self.target(), payload: self.payload() },
+            Some(2) => Act::Call { host, child: self.child(), operation: self.number(), timeout },
+            _ => Act::Cast { host, child: self.child(), operation: self.number() },
         }
     }
 
     /// An operator gives a child to a node, or spares, empties or asks one.
-    fn steer(&mut self, world: &World) -> Request {
-        let hub = world.hub_id().clone();
-        let random = &mut self.steering;
-        let timeout = Duration::from_micros(random.log_between(50_000, self.plan.timeout));
-        let id = self.ids[random.below(self.ids.len())].clone();
-        let to = node_name(random.below(world.config.nodes.len()));
-        let act = match random.below(18) {
-            0..=7 => Steer::Migrate { id, to, timeout },
-            8 => Steer::Cordon,
-            9 => Steer::Uncordon,
-            10 => Steer::Drain { deadline: timeout },
-            11 => Steer::Undrain,
-            12 => Steer::Pause,
-            13 => Steer::Resume,
-            14 => Steer::Weight(u32::try_from(random.below(4)).unwrap_or(1)),
-            15 => Steer::Labels(LABELS.iter().take(random.below(3)).collect()),
-            16 => return Request::Explain { hub, id },
-            _ => return Request::Plan { hub, change: Change::Leave(to) },
+    fn steer(&mut self, host: HostId) -> Act {
+        let timeout = self.random.log_between(50_000, self.plan.timeout);
+        let (child, to) = (self.child(), self.random.below(self.nodes));
+        let what = match self.random.below(18) {
+            0..=7 => return Act::Migrate { host, child, to, timeout },
+            8 => Operation::Cordon,
+            9 => Operation::Uncordon,
+            10 => return Act::Drain { host, deadline: timeout },
+            11 => Operation::Undrain,
+            12 => Operation::Pause,
+            13 => Operation::Resume,
+            14 => return Act::Weight { host, weight: u32::try_from(self.random.below(4)).unwrap_or(1) },
+            15 => return Act::Labels { host, labels: self.random.below(3) },
+            16 => return Act::Explain { host, child },
+            _ => return Act::Plan { host, leaves: to },
         };
-        Request::Steer { hub, act }
+        Act::Operate { host, what }
     }
 
-    /// Where the hub is guided: nodes for each child. All callers of a child name the same, or else two starts at once
-    /// would be of one child in two places, which no strategy undoes before they know of each other.
-    fn mapping(&self, world: &World, ids: &[ChildId]) -> Option<ChildMapping> {
-        let hub = &world.config.hub;
-        let nodes = world.config.nodes.len();
-        let copies = hub.redundancy.copies(nodes);
-        let place = |id: &ChildId| usize::try_from(stable_hash(id.as_str().as_bytes()) >> 32).unwrap_or(0);
-        let mapped = |id: &ChildId| (0..copies).map(|copy| node_name((place(id) + copy) % nodes)).collect();
-        (hub.distribution == Distribution::Guided).then(|| ids.iter().map(|id| (id.clone(), mapped(id))).collect())
-    }
-
-    fn some_ids(&mut self) -> Vec<ChildId> {
+    /// Some children, in random order.
+    fn some(&mut self) -> Vec<usize> {
         let count = self.random.log_between(1, self.plan.batch as u64) as usize;
-        let mut ids = self.ids.clone();
-        self.random.shuffle(&mut ids);
-        ids.truncate(count);
-        ids
+        let mut children: Vec<_> = (0..self.children).collect();
+        self.random.shuffle(&mut children);
+        children.truncate(count);
+        children
     }
 
-    fn spec(&mut self, id: ChildId) -> ChildSpec {
-        self.last += 1;
+    fn declared(&mut self, child: usize) -> Declared {
         let restart = match self.random.below(10) {
-            0 | 1 => Restart::Transient,
-            2 => Restart::Temporary,
-            _ => Restart::Permanent,
+            0 | 1 => Restarts::Transient,
+            2 => Restarts::Temporary,
+            _ => Restarts::Permanent,
         };
-        let spec = ChildSpec::new(id, counter(), ledger::args(self.last)).restart(restart);
-        if self.random.coin() { spec.metadata(Metadata::new().with("tag", "some")) } else { spec }
+        Declared { child, version: self.number(), restart, tagged: self.random.coin() }
     }
 
-    fn target(&mut self) -> Target {
-        let at = self.random.below(self.ids.len());
-        Target::Child(self.ids[at].clone())
+    fn child(&mut self) -> usize {
+        self.random.below(self.children)
     }
 
-    fn payload(&mut self) -> Bytes {
+    /// A number that was never given before.
+    fn number(&mut self) -> u64 {
         self.last += 1;
-        Bytes::copy_from_slice(&self.last.to_le_bytes())
+        self.last
     }
 }

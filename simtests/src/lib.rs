@@ -5,11 +5,14 @@
 
 mod chaos;
 mod client;
+pub mod decisions;
 mod history;
 mod oracles;
 mod plan;
+mod profile;
 mod run;
 pub mod scenario;
+mod shrink;
 mod sim;
 mod story;
 mod strategies;
@@ -19,7 +22,9 @@ mod table;
 pub use oracles::seen::Violation;
 pub use plan::Options;
 pub use process_hub_viewer::History;
-pub use run::{Report, repeat, run, run_with_history};
+pub use profile::Profile;
+pub use run::{Report, record, repeat, replay, run, run_with_history};
+pub use shrink::{Shrunk, shrink};
 pub use sim::HostId;
 pub use story::story;
 pub use sweep::{Summary, sweep};

@@ -1,11 +1,16 @@
 //! `process-hub-sim`: runs one seed, or sweeps many.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use process_hub_simtests::{History, Options, Report, Summary, repeat, run, run_with_history, story, sweep};
+use process_hub_simtests::decisions::Decisions;
+use process_hub_simtests::{
+    History, Options, Profile, Report, Shrunk, Summary, record, repeat, replay, run, run_with_history, shrink, story,
+    sweep,
+};
 use process_hub_viewer::About;
 
 /// Simulates clusters of ProcessHub nodes under faults, and checks what must hold.
@@ -33,6 +38,9 @@ enum Command {
         /// Prints every step: time, node, input, effects.
         #[arg(long, conflicts_with_all = ["html", "history"])]
         trace: bool,
+        /// Writes the decisions that make the run to this file, as JSON.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
         #[command(flatten)]
         view: View,
     },
@@ -43,6 +51,31 @@ enum Command {
         /// The page to write.
         #[arg(long, value_name = "FILE")]
         html: PathBuf,
+    },
+    /// Repeats a run exactly, from the decisions that made it.
+    Replay {
+        /// The decisions, as `run --record` or `shrink` wrote them.
+        file: PathBuf,
+        /// Prints the report as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Prints every step: time, node, input, effects.
+        #[arg(long)]
+        trace: bool,
+    },
+    /// Makes a failing run smaller, and writes what is left: as decisions, as a test, and in words.
+    Shrink {
+        /// The seed of the run.
+        #[arg(long, required_unless_present = "trace", conflicts_with = "trace")]
+        seed: Option<u64>,
+        /// The decisions of the run.
+        #[arg(long, value_name = "FILE")]
+        trace: Option<PathBuf>,
+        #[command(flatten)]
+        fixed: Fixed,
+        /// Where the decisions go; the test goes beside it, with the ending `.rs`.
+        #[arg(long, value_name = "FILE", default_value = "shrunk.json")]
+        out: PathBuf,
     },
     /// Writes the table of what each partition strategy does under each shape of a partition, as Markdown.
     PartitionTable {
@@ -77,6 +110,9 @@ struct Fixed {
     /// How long the faults last, in simulated seconds. Default: drawn from the seed.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
+    /// What sort of life: calm, swarm, hell, permanent or production.
+    #[arg(long, default_value_t)]
+    profile: Profile,
     /// A strategy that the hub must have, such as `pubsub`; may be given several times. Default: all drawn from the seed.
     #[arg(long = "with", value_name = "STRATEGY")]
     with: Vec<String>,
@@ -110,6 +146,7 @@ impl Fixed {
             nodes: self.nodes.map(usize::from),
             children: self.children.map(|children| children as usize),
             seconds: self.seconds,
+            profile: self.profile,
             ..Options::default()
         };
         self.with.iter().try_fold(options, |options, strategy| options.with(strategy))
@@ -128,27 +165,80 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let command = Cli::parse().command;
     let fixed = match &command {
-        Command::Run { fixed, .. } | Command::Sweep { fixed, .. } => fixed,
+        Command::Run { fixed, .. } | Command::Sweep { fixed, .. } | Command::Shrink { fixed, .. } => fixed,
         Command::PartitionTable { check } => return table(check.as_deref()),
         Command::View { history, html } => return view(history, html),
+        Command::Replay { file, json, trace } => return again(file, *json, *trace),
     };
     let options = match fixed.options(0) {
         Ok(options) => options,
         Err(problem) => Cli::command().error(clap::error::ErrorKind::InvalidValue, problem).exit(),
     };
     let violations = match command {
-        Command::Run { seed, json, trace, view, .. } => match one(&Options { seed, ..options }, json, trace, &view) {
-            Ok(violations) => violations,
-            Err(problem) => {
-                eprintln!("error: {problem}");
-                return ExitCode::from(2);
+        Command::Run { seed, json, trace, record, view, .. } => {
+            match one(&Options { seed, ..options }, json, trace, record.as_deref(), &view) {
+                Ok(violations) => violations,
+                Err(problem) => return wrong(problem),
             }
-        },
+        }
         Command::Sweep { seeds, jobs, json, .. } => many(seeds, &options, jobs, json),
-        Command::PartitionTable { .. } | Command::View { .. } => 0,
+        Command::Shrink { seed, trace, out, .. } => {
+            let decisions = match (seed, trace) {
+                (_, Some(file)) => read(&file),
+                (seed, None) => Ok(record(&Options { seed: seed.unwrap_or(0), ..options }).1),
+            };
+            return match decisions.and_then(|decisions| smaller(&decisions, &out)) {
+                Ok(()) => verdict(1),
+                Err(problem) => wrong(problem),
+            };
+        }
+        Command::PartitionTable { .. } | Command::Replay { .. } | Command::View { .. } => 0,
     };
+    verdict(violations)
+}
+
+fn verdict(violations: u64) -> ExitCode {
     println!("violations: {violations}");
     ExitCode::from(u8::from(violations > 0))
+}
+
+/// Wrong usage that only shows while it is carried out.
+fn wrong(problem: impl Display) -> ExitCode {
+    eprintln!("error: {problem}");
+    ExitCode::from(2)
+}
+
+fn read(file: &Path) -> Result<Decisions, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    Decisions::from_json(&text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Makes a failing run smaller and writes what is left.
+fn smaller(decisions: &Decisions, out: &Path) -> Result<(), String> {
+    let Shrunk { decisions, violation, events: (before, after), tries } = shrink(decisions)?;
+    let test = out.with_extension("rs");
+    write(out, &decisions.to_json())?;
+    write(&test, &decisions.to_test())?;
+    println!("{before} events, {after} left after {tries} tries");
+    println!("{}", decisions.prose());
+    println!("VIOLATION {violation}");
+    println!("as a test: {}", test.display());
+    println!("repeat: process-hub-sim replay {}", out.display());
+    Ok(())
+}
+
+/// Repeats a run from its decisions.
+fn again(file: &Path, json: bool, trace: bool) -> ExitCode {
+    let report = match read(file).and_then(|decisions| replay(&decisions, trace)) {
+        Ok(report) => report,
+        Err(problem) => return wrong(problem),
+    };
+    if json {
+        print_json(&report);
+    } else {
+        print_report(&report);
+    }
+    verdict(report.violations.len() as u64)
 }
 
 /// Prints the table, or says whether a file has it.
@@ -180,10 +270,7 @@ fn view(history: &Path, html: &Path) -> ExitCode {
         .and_then(|page| write(html, &page));
     match written {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::from(2)
-        }
+        Err(problem) => wrong(problem),
     }
 }
 
@@ -202,7 +289,7 @@ fn keep(history: &History, view: &View) -> Result<(), String> {
     }
 }
 
-fn one(options: &Options, json: bool, trace: bool, view: &View) -> Result<u64, String> {
+fn one(options: &Options, json: bool, trace: bool, file: Option<&Path>, view: &View) -> Result<u64, String> {
     let report = if view.html.is_some() || view.history.is_some() {
         let (report, history) = run_with_history(options, view.history_steps);
         keep(&history, view)?;
@@ -210,6 +297,9 @@ fn one(options: &Options, json: bool, trace: bool, view: &View) -> Result<u64, S
     } else {
         run(options, trace)
     };
+    if let Some(file) = file {
+        write(file, &record(options).1.to_json())?;
+    }
     if json {
         print_json(&report);
     } else {

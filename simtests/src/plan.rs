@@ -8,10 +8,11 @@ use process_hub_core::id::HubId;
 use process_hub_core::quorum::majority;
 
 use crate::oracles::truth::Bounds;
+use crate::profile::Profile;
 use crate::sim::child::ChildFaults;
 use crate::sim::host::Clock;
 use crate::sim::random::{Purpose, Random};
-use crate::sim::world::{NetFaults, WorldConfig, address, alias, node_name};
+use crate::sim::world::{NetFaults, WorldConfig, address, node_name};
 use crate::strategies::{self, Frame, Names, Wanted};
 
 /// What to simulate. Whatever is not given is drawn from the seed.
@@ -25,6 +26,8 @@ pub struct Options {
     pub children: Option<usize>,
     /// How long the faults last, in simulated seconds. Drawn: 5 to 40.
     pub seconds: Option<u64>,
+    /// What sort of life it is.
+    pub profile: Profile,
     /// Strategies the hub must have, one an axis; see [`Options::with`].
     pub wanted: Wanted,
     /// A deliberate defect of every hub, to show that an oracle catches it.
@@ -118,16 +121,28 @@ pub(crate) struct Plan {
     pub(crate) child_faults: ChildFaults,
     /// The families that are on, with the mean wait between two faults in microseconds.
     pub(crate) families: BTreeMap<Family, u64>,
-    /// How often an interesting moment draws a fault, in millionths.
+    /// How many of the faults wait for an interesting moment, in millionths.
     pub(crate) aim: u32,
+    /// Whether what has crashed starts again before the faults are over.
+    pub(crate) restarts: bool,
+    /// Whether cuts are healed before the faults are over.
+    pub(crate) heals: bool,
+    /// Whether some nodes are lost for good.
+    pub(crate) permanent: bool,
+    /// Whether the run goes on after the faults, until all has converged.
+    pub(crate) converges: bool,
+    /// The nodes that look for another one where it does not say that it listens.
+    pub(crate) aliases: Vec<(usize, usize)>,
     /// How often a restart comes with a lower boot, in millionths.
     pub(crate) lower_boots: u32,
     pub(crate) client: ClientPlan,
 }
 
 const SECOND: u64 = 1_000_000;
+/// How many of the faults wait for an interesting moment, in millionths.
+const AIMED: u32 = 200_000;
 /// How long the core waits for alter handlers.
-const ALTER_PATIENCE: u64 = 5 * SECOND;
+pub(crate) const ALTER_PATIENCE: u64 = 5 * SECOND;
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
@@ -136,6 +151,9 @@ fn micros(span: Duration) -> u64 {
 impl Plan {
     /// Draws the plan of a seed.
     pub(crate) fn draw(options: &Options) -> Plan {
+        if options.profile == Profile::Production {
+            return Plan::production(options);
+        }
         let mut random = Random::new(options.seed, Purpose::Config);
         let nodes = random.between(3, 7) as usize;
         let children = random.log_between(1, 60) as usize;
@@ -144,8 +162,6 @@ impl Plan {
         let children = options.children.unwrap_or(children).max(1);
         let seconds = options.seconds.unwrap_or(seconds).max(1);
         let (hub, strategies) = draw_hub(&mut random, options, nodes);
-        #[cfg(feature = "sabotage")]
-        let hub = HubConfig { sabotage: options.sabotage, ..hub };
         let membership = MembershipConfig::default();
         let delay = random.log_between(100, 10_000);
         let jitter = random.between(0, 1_000_000);
@@ -158,7 +174,7 @@ impl Plan {
         });
         let clocks = clocks.collect();
         let nodes = node_configs(nodes, &membership);
-        let calm = random.chance(80_000);
+        let calm = random.chance(80_000) || options.profile == Profile::Calm;
         let world = WorldConfig { seed: options.seed, nodes, clocks, hub, delay, dial_timeout, bounds };
         let mut plan = Plan {
             world,
@@ -169,30 +185,62 @@ impl Plan {
             child_faults: ChildFaults::default(),
             families: BTreeMap::new(),
             aim: 0,
+            restarts: true,
+            heals: true,
+            permanent: options.profile == Profile::Permanent,
+            converges: options.profile != Profile::Hell,
+            aliases: Vec::new(),
             lower_boots: 0,
             client: draw_client(&mut random, &bounds),
         };
         let mut steering = Random::new(options.seed, Purpose::Steering);
-        if steering.chance(333_333) {
+        // A child that is stopped and started again while operators spare nodes may overlap for a moment, even in calm.
+        if steering.chance(333_333) && options.profile != Profile::Calm {
             plan.client.steering = u32::try_from(steering.log_between(20_000, 300_000)).unwrap_or(0);
         }
         if !calm {
-            plan.draw_faults(&mut random);
+            plan.draw_faults(&mut random, options.profile);
         }
         plan.draw_aliases(&mut random);
         plan
     }
 
-    fn draw_faults(&mut self, random: &mut Random) {
+    /// Five nodes with default settings, a hundred children, and the faults of a usual month in a minute.
+    fn production(options: &Options) -> Plan {
+        let fixed = Options { nodes: Some(5), children: Some(100), seconds: Some(60), ..*options };
+        let wanted = strategies::usual(&options.wanted);
+        let mut plan = Plan::draw(&Options { profile: Profile::Swarm, wanted, ..fixed });
+        let usual = HubConfig::new(hub_id());
+        let hub = &mut plan.world.hub;
+        (hub.stop_timeout, hub.barrier_timeout) = (usual.stop_timeout, usual.barrier_timeout);
+        (hub.restart_window, hub.max_restarts) = (usual.restart_window, usual.max_restarts);
+        (plan.world.delay, plan.net) = (1_000, NetFaults { jitter: 500_000, ..NetFaults::default() });
+        plan.child_faults = ChildFaults { ends_in_error: 10_000, start_slow: 10_000, ..ChildFaults::default() };
+        let monthly = [(Family::Crash, 30), (Family::Leave, 15), (Family::Pause, 20), (Family::Partition, 40)];
+        plan.families = monthly.into_iter().map(|(family, seconds)| (family, seconds * SECOND)).collect();
+        (plan.restarts, plan.heals, plan.lower_boots, plan.aim) = (true, true, 0, AIMED);
+        plan.client =
+            ClientPlan { every: SECOND / 10, batch: 10, weights: [4, 2, 10, 2], steering: 0, storms: 0, ..plan.client };
+        plan.aliases.clear();
+        plan
+    }
+
+    fn draw_faults(&mut self, random: &mut Random, profile: Profile) {
+        let hell = profile == Profile::Hell;
         for family in Family::ALL {
             let (on, every) = (random.coin(), random.log_between(SECOND / 2, 30 * SECOND));
-            if on {
+            if hell {
+                self.families.insert(family, every / 8);
+            } else if on {
                 self.families.insert(family, every);
             }
         }
+        // What ends a fault may be missing, too.
+        (self.restarts, self.heals) = (!random.chance(100_000), !random.chance(100_000));
+        self.aim = AIMED;
         let mut rate = |most: u32| {
             let (on, rate) = (random.coin(), random.log_between(1_000, u64::from(most)));
-            if on { u32::try_from(rate).unwrap_or(most) } else { 0 }
+            if on || hell { u32::try_from(rate).unwrap_or(most) } else { 0 }
         };
         self.net.relayed_twice = rate(300_000);
         self.net.relayed_late = rate(300_000);
@@ -212,24 +260,18 @@ impl Plan {
             self.child_faults.take_hangs = rate(50_000);
         }
         let (altered, lost) = (rate(500_000), rate(20_000));
-        self.aim = rate(20_000);
         if altered > 0 {
             self.child_faults.altered = altered;
             self.child_faults.alter_lost = lost;
-            // What a handler that hangs holds up starts after the core's patience with it, and once more if its node
-            // is another by then.
-            self.world.bounds.converge += 2 * ALTER_PATIENCE;
         }
     }
 
     /// In some seeds nodes look for others where those do not say that they listen.
     fn draw_aliases(&mut self, random: &mut Random) {
         let share = if random.chance(300_000) { 500_000 } else { 0 };
-        for addr in self.world.nodes.iter_mut().flat_map(|config| &mut config.join) {
-            if random.chance(share) {
-                *addr = alias(addr).into();
-            }
-        }
+        let nodes = self.world.nodes.len();
+        let pairs = (0..nodes).flat_map(|host| (0..nodes).map(move |other| (host, other)));
+        self.aliases = pairs.filter(|(host, other)| host != other && random.chance(share)).collect();
     }
 
     /// The longest that a host may stand still in this run, where what a quorum promises depends on it.
@@ -293,6 +335,10 @@ fn draw_hub(random: &mut Random, options: &Options, nodes: usize) -> (HubConfig,
         Ok(names) => names,
         Err(error) => unreachable!("what is wanted was checked when it was asked for: {error}"),
     };
+    #[cfg(feature = "sabotage")]
+    {
+        hub.sabotage = options.sabotage;
+    }
     hub.stop_timeout = span(100, 2_000);
     hub.barrier_timeout = span(500, 5_000);
     hub.restart_window = span(500, 4_000);

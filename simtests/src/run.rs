@@ -1,21 +1,23 @@
 //! One seed from the beginning to the verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use process_hub_core::Hub;
-use process_hub_core::request::Request;
 use process_hub_viewer::{About, History};
 
 use crate::chaos::Chaos;
 use crate::client::Client;
+use crate::decisions::{Act, Decision, Decisions, Setup};
 use crate::history::Tap;
 use crate::oracles::Watch;
 use crate::oracles::seen::{Census, Seen, Violation};
 use crate::oracles::truth::Bounds;
 use crate::plan::{Options, Plan};
+use crate::profile::Profile;
 use crate::sim::HostId;
-use crate::sim::world::World;
+use crate::sim::dice::Dice;
+use crate::sim::world::{World, WorldConfig};
 use crate::story::Story;
 
 /// How often the oracles that wait for time to pass are asked, in microseconds.
@@ -52,13 +54,40 @@ pub struct Report {
     pub violations: Vec<Violation>,
 }
 
+/// The parts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// The faults, and the callers.
+    Faults,
+    /// The time in which all converges, and the verdict on that.
+    Convergence,
+    /// The time in which nothing happens any more.
+    Quiet,
+}
+
+/// Where the decisions of a run come from.
+#[derive(Debug)]
+enum Source {
+    /// They are drawn as it goes on.
+    Drawn { chaos: Box<Chaos>, client: Box<Client> },
+    /// They are repeated.
+    Noted(VecDeque<Decision>),
+}
+
 /// Everything of one run.
 #[derive(Debug)]
 struct Run {
-    plan: Plan,
+    setup: Setup,
+    about: String,
+    strategies: Vec<&'static str>,
+    /// How far it goes.
+    until: Stage,
+    /// How far it has come.
+    stage: Stage,
     world: World,
-    chaos: Chaos,
-    client: Client,
+    source: Source,
+    /// What was decided so far.
+    done: Vec<Decision>,
     probed: u64,
     converged_after: Option<u64>,
 }
@@ -66,28 +95,58 @@ struct Run {
 /// Runs a seed. With `print` every step is printed as it happens.
 #[must_use]
 pub fn run(options: &Options, print: bool) -> Report {
-    let mut run = Run::new(options);
+    let mut run = Run::draw(options);
     run.world.trace.print = print;
-    run.run_to_end();
-    run.report(options)
+    run.through();
+    run.report(options.seed, repeat(options)).0
 }
 
 /// Runs a seed and keeps its history, the last `most_steps` of it. The run is the same as without.
 #[must_use]
 pub fn run_with_history(options: &Options, most_steps: usize) -> (Report, History) {
-    let mut run = Run::new(options);
+    let mut run = Run::draw(options);
     run.world.history = Some(Box::new(Tap::new(run.about(options, most_steps))));
-    run.run_to_end();
+    run.through();
     let (now, tap) = (run.world.now, run.world.history.take());
     let history = tap.map(|tap| tap.finish(now, &run.world.watch.violations)).unwrap_or_default();
-    (run.report(options), history)
+    (run.report(options.seed, repeat(options)).0, history)
+}
+
+/// Runs a seed, and gives all the decisions that made it what it was.
+#[must_use]
+pub fn record(options: &Options) -> (Report, Decisions) {
+    let mut run = Run::draw(options);
+    run.through();
+    run.report(options.seed, repeat(options))
+}
+
+/// Repeats a run from its decisions. With `print` every step is printed as it happens.
+///
+/// # Errors
+/// When nothing can be simulated that way; the text says why.
+pub fn replay(decisions: &Decisions, print: bool) -> Result<Report, String> {
+    let mut run = Run::repeat(decisions)?;
+    run.world.trace.print = print;
+    run.through();
+    Ok(run.report(decisions.setup.seed, "process-hub-sim replay FILE".to_owned()).0)
+}
+
+/// Repeats a run as far as a stage: at which it ended, its first violation, and how many inputs nodes handled.
+///
+/// # Errors
+/// When nothing can be simulated that way; the text says why.
+pub(crate) fn try_out(decisions: &Decisions, until: Stage) -> Result<(Stage, Option<Violation>, u64), String> {
+    let mut run = Run::repeat(decisions)?;
+    run.until = run.until.min(until);
+    run.through();
+    Ok((run.stage, run.world.watch.violations.into_iter().next(), run.world.inputs))
 }
 
 /// Runs a seed once more for a story.
 pub(crate) fn tell(options: &Options, story: Story) -> Story {
-    let mut run = Run::new(options);
+    let mut run = Run::draw(options);
     run.world.trace.story = Some(story);
-    let _ = catch_unwind(AssertUnwindSafe(|| run.all()));
+    run.through();
     run.world.trace.story.unwrap_or_default()
 }
 
@@ -95,6 +154,9 @@ pub(crate) fn tell(options: &Options, story: Story) -> Story {
 #[must_use]
 pub fn repeat(options: &Options) -> String {
     let mut line = format!("process-hub-sim run --seed {}", options.seed);
+    if options.profile != Profile::default() {
+        line += &format!(" --profile {}", options.profile);
+    }
     if let Some(nodes) = options.nodes {
         line += &format!(" --nodes {nodes}");
     }
@@ -109,26 +171,50 @@ pub fn repeat(options: &Options) -> String {
 }
 
 impl Run {
-    fn new(options: &Options) -> Self {
+    fn draw(options: &Options) -> Self {
         let plan = Plan::draw(options);
-        let watch = Watch::new(plan.world.nodes.len(), plan.world.bounds);
-        let mut world = World::new(plan.world.clone(), watch);
-        let mut delays = crate::sim::random::Random::split(options.seed, crate::sim::random::Purpose::Config, 1);
-        for from in 0..plan.world.nodes.len() {
-            for to in 0..plan.world.nodes.len() {
-                world.net.set_delay(from, to, delays.log_between((plan.world.delay / 10).max(20), plan.world.delay));
-            }
+        let setup = Setup::of(&plan);
+        let source = Source::Drawn { chaos: Box::new(Chaos::new(&plan)), client: Box::new(Client::new(&plan)) };
+        let config = match setup.world_config() {
+            Ok(config) => config,
+            Err(error) => unreachable!("what was drawn can be simulated: {error}"),
+        };
+        let mut run = Self::new(setup, config, source);
+        run.world.net_faults = plan.net.clone();
+        run.world.child_faults = plan.child_faults;
+        (run.about, run.strategies) = (plan.describe(), plan.strategies.to_vec());
+        if !plan.converges {
+            run.until = Stage::Faults;
         }
-        world.net_faults = plan.net.clone();
-        world.child_faults = plan.child_faults;
-        world.want_moments = plan.aim > 0;
-        let (chaos, client) = (Chaos::new(&plan), Client::new(&plan));
-        Self { plan, world, chaos, client, probed: 0, converged_after: None }
+        run
     }
 
-    /// A panic of a node is a finding like others.
-    fn run_to_end(&mut self) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.all())) {
+    fn repeat(decisions: &Decisions) -> Result<Self, String> {
+        let setup = decisions.setup.clone();
+        let config = setup.world_config()?;
+        let dice = Dice::noted(setup.seed, &decisions.quirks, setup.prompt);
+        let mut run = Self::new(setup, config, Source::Noted(decisions.decisions.iter().cloned().collect()));
+        run.world.dice = dice;
+        run.about = format!("{} decisions and {} quirks", decisions.decisions.len(), decisions.quirks.len());
+        if !decisions.decisions.iter().any(|decision| matches!(decision.act, Act::Heal { .. })) {
+            run.until = Stage::Faults;
+        }
+        Ok(run)
+    }
+
+    fn new(setup: Setup, config: WorldConfig, source: Source) -> Self {
+        let watch = Watch::new(config.nodes.len(), config.bounds);
+        let mut world = World::new(config, watch);
+        setup.prepare(&mut world);
+        let (about, strategies, done) = (String::new(), Vec::new(), Vec::new());
+        let (until, stage) = (Stage::Quiet, Stage::Faults);
+        Self { setup, about, strategies, until, stage, world, source, done, probed: 0, converged_after: None }
+    }
+
+    /// From the beginning to the end; a panic of a node is a finding.
+    fn through(&mut self) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.all()));
+        if let Err(panic) = outcome {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             self.world.watch.fail("S27", self.world.now, format!("panic: {}", text.unwrap_or_default()));
@@ -141,7 +227,7 @@ impl Run {
             title: format!("seed {}", options.seed),
             key: options.seed.to_string(),
             repeat: repeat(options),
-            about: self.plan.describe(),
+            about: self.about.clone(),
             late_after: self.bounds().delay,
             lanes: self.world.hosts.iter().map(|host| (host.config.name.as_str().to_owned(), false)).collect(),
             most_steps,
@@ -153,24 +239,22 @@ impl Run {
     }
 
     fn bounds(&self) -> Bounds {
-        self.plan.world.bounds
+        self.world.config.bounds
     }
 
     fn all(&mut self) {
         self.faults();
-        if self.failed() {
+        if self.failed() || self.until == Stage::Faults {
             return;
         }
-        let core = self.chaos.heal(&mut self.world);
+        self.stage = Stage::Convergence;
+        let Some(core) = self.heal() else { return };
         let healed = self.world.now;
-        if self.bounds().lease > 0 {
-            self.reset_size(&core, healed);
-        }
         let bound = self.bounds().converge;
         let mut last_bad = None;
         while self.world.now < healed + bound && !self.failed() {
             let until = (self.world.now + PROBE).min(healed + bound);
-            self.world.run_until(until);
+            self.run_until(until);
             self.world.tell(&Seen::Probe);
             if !self.has_converged(&core) {
                 last_bad = Some(self.world.now);
@@ -182,8 +266,12 @@ impl Run {
         self.census(&core);
         self.world.tell(&Seen::Converged);
         self.converged_after = (last_bad != Some(self.world.now)).then(|| last_bad.map_or(0, |time| time - healed));
+        if self.failed() || self.until == Stage::Convergence {
+            return;
+        }
+        self.stage = Stage::Quiet;
         while self.world.now < healed + 3 * bound && !self.failed() {
-            self.world.run_until(self.world.now + 10 * PROBE);
+            self.run_until(self.world.now + 10 * PROBE);
             self.world.tell(&Seen::Probe);
         }
         if !self.failed() {
@@ -191,47 +279,125 @@ impl Run {
         }
     }
 
+    /// Lets time pass and does what was decided for then.
+    fn run_until(&mut self, until: u64) {
+        while let Some(decision) = self.noted(until) {
+            self.world.run_until(decision.at);
+            self.carry_out(decision);
+        }
+        self.world.run_until(until);
+    }
+
+    /// What is to be repeated next, if that is due by then.
+    fn noted(&mut self, until: u64) -> Option<Decision> {
+        let Source::Noted(decisions) = &mut self.source else { return None };
+        decisions.pop_front_if(|decision| decision.at <= until)
+    }
+
+    fn carry_out(&mut self, decision: Decision) {
+        decision.act.carry_out(&mut self.world);
+        self.done.push(decision);
+    }
+
+    /// Decides something now that was not planned.
+    fn decide(&mut self, at: u64, act: Act) {
+        self.world.run_until(at);
+        self.carry_out(Decision { at, fault: 0, act });
+    }
+
+    /// The faults end; who is to converge from then on.
+    fn heal(&mut self) -> Option<Vec<HostId>> {
+        let end = self.setup.faults_until;
+        match &mut self.source {
+            Source::Drawn { chaos, .. } => {
+                self.world.run_until(end);
+                let act = chaos.heal(&self.world);
+                self.decide(end, act);
+                self.reset_size(end);
+            }
+            // What else was to be done at the very end comes first.
+            Source::Noted(_) => self.run_until(end),
+        }
+        self.done.iter().rev().find_map(|decision| match &decision.act {
+            Act::Heal { core, .. } => Some(core.clone()),
+            _ => None,
+        })
+    }
+
     /// Where all have forgotten what a quorum knew and there are fewer of them than there could be, an operator has to
     /// say how many there are. Now and then one does so without need.
-    fn reset_size(&mut self, core: &[HostId], healed: u64) {
-        let nodes = self.plan.world.nodes.len();
+    fn reset_size(&mut self, healed: u64) {
+        let nodes = self.setup.nodes;
         let odd = !nodes.is_multiple_of(2);
-        if odd && !self.plan.world.seed.is_multiple_of(4) {
+        if self.bounds().lease == 0 || odd && !self.setup.seed.is_multiple_of(4) {
             return;
         }
-        let Some(host) = core.first() else { return };
-        self.world.run_until(healed + self.bounds().converge / 4);
-        let (hub, size) = (self.world.hub_id().clone(), u32::try_from(nodes).unwrap_or(u32::MAX));
-        self.world.count("reset_size");
-        self.world.request(*host, Request::ResetClusterSize { hub, size });
+        let Some(Decision { act: Act::Heal { core, .. }, .. }) = self.done.last() else { return };
+        let Some(host) = core.first().copied() else { return };
+        let size = u32::try_from(nodes).unwrap_or(u32::MAX);
+        self.decide(healed + self.bounds().converge / 4, Act::ResetSize { host, size });
     }
 
     /// The faults and the clients, side by side.
     fn faults(&mut self) {
-        let end = self.plan.faults_until;
+        let end = self.setup.faults_until;
         while !self.failed() {
             let world = self.world.next_time().unwrap_or(u64::MAX);
-            let chaos = self.chaos.next_time().unwrap_or(u64::MAX);
-            let (client, probe) = (self.client.next_time(), self.probed + PROBE);
-            let next = world.min(chaos).min(client).min(probe);
+            let (act, probe) = (self.next_act(), self.probed + PROBE);
+            let next = world.min(act).min(probe);
             if next > end {
                 break;
             }
             if next == world {
                 self.world.run_one();
-                if self.world.want_moments {
-                    self.chaos.aim(&mut self.world);
+                if let (true, Source::Drawn { chaos, .. }) = (self.world.want_moments, &mut self.source) {
+                    chaos.aim(&mut self.world);
                 }
-            } else if next == chaos {
-                self.chaos.run_one(&mut self.world);
-            } else if next == client {
-                self.client.run_one(&mut self.world);
+            } else if next == act {
+                self.act();
             } else {
                 self.world.run_until(probe);
                 self.probed = probe;
                 self.world.tell(&Seen::Probe);
             }
         }
+    }
+
+    /// When the next decision comes, before the faults are over.
+    fn next_act(&self) -> u64 {
+        let next = match &self.source {
+            Source::Drawn { chaos, client } => {
+                chaos.next_time().map_or(client.next_time(), |at| at.min(client.next_time()))
+            }
+            Source::Noted(decisions) => match decisions.front() {
+                Some(Decision { act: Act::Heal { .. }, .. }) | None => u64::MAX,
+                Some(decision) => decision.at,
+            },
+        };
+        next.max(self.world.now)
+    }
+
+    fn act(&mut self) {
+        let decisions = match &mut self.source {
+            Source::Drawn { chaos, client } => match chaos.next_time().filter(|at| *at <= client.next_time()) {
+                Some(at) => {
+                    self.world.run_until(at);
+                    chaos.run_one(&mut self.world).into_iter().collect()
+                }
+                None => {
+                    let at = client.next_time();
+                    self.world.run_until(at);
+                    let acts = client.run_one(&mut self.world);
+                    acts.into_iter().map(|act| Decision { at, fault: 0, act }).collect()
+                }
+            },
+            Source::Noted(decisions) => {
+                let next = decisions.pop_front();
+                self.world.run_until(next.as_ref().map_or(0, |decision| decision.at));
+                Vec::from_iter(next)
+            }
+        };
+        decisions.into_iter().for_each(|decision| self.carry_out(decision));
     }
 
     /// Whether all of the core seems to agree. Cheap; the oracles look closely later.
@@ -265,22 +431,25 @@ impl Run {
         }
     }
 
-    fn report(self, options: &Options) -> Report {
-        Report {
-            seed: options.seed,
-            repeat: repeat(options),
-            about: self.plan.describe(),
-            strategies: self.plan.strategies.to_vec(),
+    fn report(self, seed: u64, repeat: String) -> (Report, Decisions) {
+        let mut decisions = Decisions::new(self.setup, self.done, self.world.dice.notes());
+        decisions.violates = self.world.watch.violations.first().map(|violation| violation.oracle.to_owned());
+        let report = Report {
+            seed,
+            repeat,
+            about: self.about,
+            strategies: self.strategies,
             trace_hash: format!("{:016x}", self.world.trace.hash()),
             inputs: self.world.inputs,
             sent: self.world.sent.iter().sum(),
             simulated: self.world.now,
-            bound: self.bounds().converge,
+            bound: self.world.config.bounds.converge,
             converged_after: self.converged_after,
             checked: self.world.watch.checked(),
             faults: self.world.counts.clone(),
             violations: self.world.watch.violations,
-        }
+        };
+        (report, decisions)
     }
 }
 

@@ -164,6 +164,10 @@ impl Synchronize for InLine {
         "in-line"
     }
 
+    fn version(&self) -> u32 {
+        u32::try_from(self.most).unwrap_or(u32::MAX)
+    }
+
     fn sync_interval(&self) -> Duration {
         self.sync_interval
     }
@@ -232,7 +236,7 @@ pub(crate) type Names = [&'static str; AXES.len()];
 pub(crate) fn draw(hub: &mut HubConfig, seed: u64, wanted: &Wanted, frame: Frame) -> Result<Names, String> {
     let mut refused = String::new();
     for attempt in 0..TRIES {
-        let mut random = Random::split(seed, Purpose::Strategies, attempt);
+        let mut random = Random::keyed(seed, Purpose::Strategies, [attempt]);
         let mut drawn = hub.clone();
         let mut names = [""; AXES.len()];
         for ((axis, name), wanted) in AXES.iter().zip(&mut names).zip(wanted) {
@@ -279,6 +283,30 @@ pub(crate) fn want(wanted: &mut Wanted, name: &str) -> Result<(), String> {
     let names: Vec<_> = AXES.iter().flat_map(|axis| axis.choices.iter().map(|choice| choice.name)).collect();
     Err(format!("there is no strategy `{name}`; there are {}", names.join(", ")))
 }
+
+/// What is wanted, and the default of each axis of which nothing is.
+pub(crate) fn usual(wanted: &Wanted) -> Wanted {
+    let mut usual = *wanted;
+    for (axis, name) in AXES.iter().zip(&mut usual) {
+        *name = name.or(Some(axis.choices[0].name));
+    }
+    usual
+}
+
+/// The text of a synchronization of one's own, which the core has none for: how many are told, and the interval.
+pub(crate) fn own_sync_text(hub: &HubConfig) -> Option<String> {
+    let Synchronization::Custom(own) = &hub.synchronization else { return None };
+    Some(format!("{IN_LINE}{} {}", own.version(), own.sync_interval().as_micros()))
+}
+
+/// Reads what [`own_sync_text`] wrote; `None` if it is none of one's own.
+pub(crate) fn own_sync(text: &str) -> Option<Synchronization> {
+    let (most, micros) = text.strip_prefix(IN_LINE)?.split_once(' ')?;
+    let sync_interval = Duration::from_micros(micros.parse().ok()?);
+    Some(Synchronization::Custom(Arc::new(InLine { sync_interval, most: most.parse().ok()? })))
+}
+
+const IN_LINE: &str = "in-line ";
 
 /// Two options of different axes, as one word.
 pub(crate) fn pairs_of(names: &[&'static str]) -> impl Iterator<Item = String> {

@@ -6,7 +6,7 @@ use process_hub_core::request::Reply;
 use process_hub_core::{Effect, Input, Lane, LinkEvent, LoadSample, Message};
 
 use super::event::HostId;
-use super::host::Arrival;
+use super::host::{Arrival, Running};
 use super::net::{Frame, Letter};
 use super::random::{Purpose, Random};
 use super::world::{Moment, World};
@@ -21,7 +21,9 @@ impl World {
             Effect::Send { to, lane, message } => self.send(host, &to, lane, message),
             Effect::Dial { addr } => self.dial(host, life, &addr),
             Effect::Hangup { member, .. } => self.hangup(host, &member),
-            Effect::Start { hub, pid, standby, .. } => self.start_child(host, life, hub, pid.sequence, standby),
+            Effect::Start { hub, pid, spec, standby, .. } => {
+                self.start_child(host, life, Running::starting(hub, spec.id.clone(), standby), pid.sequence);
+            }
             Effect::Alter { pid, spec, .. } => self.alter_child(host, life, pid.sequence, spec),
             Effect::Stop { sequence, deadline, .. } => self.stop_child(host, life, sequence, deadline),
             // A role is the child's own affair; the oracles see that it was told.
@@ -47,8 +49,7 @@ impl World {
 
     /// Nodes are of different sizes and more or less busy: a quarter does not even answer.
     fn sample_load(&mut self, host: HostId, hub: HubId) {
-        let index = (self.now << 8) | host as u64;
-        let mut random = Random::split(self.config.seed, Purpose::Load, index & 0x00ff_ffff_ffff);
+        let mut random = Random::keyed(self.config.seed, Purpose::Load, [self.now, host as u64]);
         if random.chance(250_000) {
             return;
         }

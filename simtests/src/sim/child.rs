@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_hub_core::id::HubId;
 use process_hub_core::spec::ChildSpec;
 use process_hub_core::{ChildEvent, ExitReason};
 
+use super::dice::{Occasion, Oddity, Roll};
 use super::event::{ChildStep, Event, HostId};
 use super::host::{Arrival, Running, Stage};
 use super::world::World;
@@ -37,11 +37,12 @@ pub(crate) struct ChildFaults {
 }
 
 impl World {
-    pub(crate) fn start_child(&mut self, host: HostId, life: u32, hub: HubId, sequence: u64, standby: bool) {
-        let running = Running::starting(hub, standby);
-        let slow = self.children.chance(self.child_faults.start_slow);
-        let takes = self.children.log_between(20, if slow { 400_000 } else { 2_000 });
-        let fails = self.children.chance(self.child_faults.start_fails) || self.hosts[host].starts_fail;
+    pub(crate) fn start_child(&mut self, host: HostId, life: u32, running: Running, sequence: u64) {
+        let mut roll = self.dice.roll(Occasion::Start, host, running.id.as_str());
+        let slow = self.dice.is_odd(&roll, Oddity::StartSlow, self.child_faults.start_slow);
+        let fails = self.dice.is_odd(&roll, Oddity::StartFails, self.child_faults.start_fails);
+        let fails = fails || self.hosts[host].starts_fail;
+        let takes = roll.span(20, if slow { 400_000 } else { 2_000 });
         if slow {
             self.count("child_slow_start");
         }
@@ -53,12 +54,12 @@ impl World {
 
     /// The user's alter handlers are asked what an instance is to be started with.
     pub(crate) fn alter_child(&mut self, host: HostId, life: u32, sequence: u64, spec: Arc<ChildSpec>) {
-        let faults = self.child_faults;
-        if self.children.chance(faults.alter_lost) {
+        let mut roll = self.dice.roll(Occasion::Alter, host, spec.id.as_str());
+        if self.dice.is_odd(&roll, Oddity::AlterHangs, self.child_faults.alter_lost) {
             return self.count("alter_handler_hangs");
         }
-        let alters = self.children.chance(faults.altered);
-        let takes = self.children.log_between(20, 100_000);
+        let alters = self.dice.is_odd(&roll, Oddity::Altered, self.child_faults.altered);
+        let takes = roll.span(20, 100_000);
         let spec = if alters {
             self.count("child_altered");
             let metadata = spec.metadata.clone().with("altered", "yes");
@@ -72,8 +73,9 @@ impl World {
     }
 
     pub(crate) fn stop_child(&mut self, host: HostId, life: u32, sequence: u64, deadline: Duration) {
-        let hangs = self.children.chance(self.child_faults.hangs_on_stop);
-        let (gives_up, takes) = (self.children.coin(), self.children.log_between(20, 5_000));
+        let Some(mut roll) = self.roll(Occasion::Stop, host, sequence) else { return };
+        let hangs = self.dice.is_odd(&roll, Oddity::HangsOnStop, self.child_faults.hangs_on_stop);
+        let (gives_up, takes) = (roll.coin(), roll.span(20, 5_000));
         let deadline = u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX);
         let Some(this) = &mut self.hosts[host].life else { return };
         let Some(running) = this.instances.get_mut(&sequence) else { return };
@@ -122,11 +124,11 @@ impl World {
             (ChildStep::Stopped, Stage::Stopping) => self.child_exits(host, sequence, ExitReason::Shutdown),
             (ChildStep::Killed, Stage::Stopping) => self.child_exits(host, sequence, ExitReason::Killed),
             // A child that was to fail some day does not once the faults are over.
-            (ChildStep::Done, Stage::Up) if self.child_faults.ends_content > 0 => {
+            (ChildStep::Done, Stage::Up) if !self.healed => {
                 self.count("child_ends_content");
                 self.child_exits(host, sequence, ExitReason::Normal);
             }
-            (ChildStep::Error, Stage::Up) if self.child_faults.ends_in_error > 0 => {
+            (ChildStep::Error, Stage::Up) if !self.healed => {
                 self.count("child_ends_in_error");
                 self.child_exits(host, sequence, ExitReason::Error("told to fail".into()));
             }
@@ -138,9 +140,10 @@ impl World {
     }
 
     fn child_up(&mut self, host: HostId, life: u32, sequence: u64) {
-        let faults = self.child_faults;
-        let (error, content) = (self.children.chance(faults.ends_in_error), self.children.chance(faults.ends_content));
-        let (after, takes) = (self.children.log_between(1_000, 20_000_000), self.children.log_between(20, 5_000));
+        let Some(mut roll) = self.roll(Occasion::Up, host, sequence) else { return };
+        let error = self.dice.is_odd(&roll, Oddity::EndsInError, self.child_faults.ends_in_error);
+        let content = self.dice.is_odd(&roll, Oddity::EndsContent, self.child_faults.ends_content);
+        let (after, takes) = (roll.span(1_000, 20_000_000), roll.span(20, 5_000));
         let Some(this) = &mut self.hosts[host].life else { return };
         let Some(running) = this.instances.get_mut(&sequence) else { return };
         let doomed = running.doomed;
@@ -156,6 +159,12 @@ impl World {
             self.tell(&Seen::Serving { host, sequence });
         }
         self.arrive(host, Arrival::Child { hub, sequence, event: ChildEvent::Started });
+    }
+
+    /// One more occasion of an instance.
+    pub(crate) fn roll(&mut self, occasion: Occasion, host: HostId, sequence: u64) -> Option<Roll> {
+        let running = self.hosts[host].life.as_ref()?.instances.get(&sequence)?;
+        Some(self.dice.roll(occasion, host, running.id.as_str()))
     }
 
     fn child_exits(&mut self, host: HostId, sequence: u64, reason: ExitReason) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use process_hub_core::config::NodeConfig;
-use process_hub_core::id::{Boot, HubId, Member, RequestId};
+use process_hub_core::id::{Boot, ChildId, HubId, Member, RequestId};
 use process_hub_core::request::Request;
 use process_hub_core::{ChildEvent, DialFailure, LoadSample, Node, Queued, Time};
 
@@ -105,6 +105,7 @@ pub(crate) enum Stage {
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) hub: HubId,
+    pub(crate) id: ChildId,
     pub(crate) stage: Stage,
     /// Told to stop while it was still starting.
     pub(crate) doomed: bool,
@@ -124,9 +125,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn starting(hub: HubId, standby: bool) -> Self {
+    pub(crate) fn starting(hub: HubId, id: ChildId, standby: bool) -> Self {
         Self {
             hub,
+            id,
             stage: Stage::Starting,
             doomed: false,
             value: 0,

@@ -3,20 +3,27 @@
 use process_hub_core::id::{Addr, Member};
 use process_hub_core::{DialFailure, Input, Lane, LinkEvent, Message};
 
+use super::dice::{Occasion, Oddity};
 use super::event::{Event, HostId};
 use super::host::Arrival;
 use super::net::{Dial, End, Frame, Letter, Link, lane_index};
+use super::random::{Purpose, Random};
 use super::world::{World, address, alias, node_name};
 
 /// How long a refused opening waits before it is tried again beneath the driver, in microseconds.
 const RETRANSMIT: u64 = 200_000;
+
+/// How often a link that is closed loses some of what was sent last, in millionths.
+const TAILS_LOST: u32 = 800_000;
 
 impl World {
     /// What a frame that is sent now takes.
     fn way(&mut self, from: HostId, to: HostId) -> u64 {
         let delay = self.net.delay(from, to);
         let jitter = delay.saturating_mul(self.net_faults.jitter) / 1_000_000;
-        delay + self.random.between(0, jitter)
+        let nth = self.net.count_way(from, to);
+        let key = [from as u64, to as u64, nth];
+        delay + Random::keyed(self.config.seed, Purpose::Network, key).between(0, jitter)
     }
 
     pub(crate) fn enqueue(&mut self, link: u32, dir: usize, lane: Lane, frame: Frame) {
@@ -98,13 +105,13 @@ impl World {
     /// Relayed frames may come twice, or late; true if this one will not come now.
     fn goes_astray(&mut self, from: HostId, to: HostId, letter: &Letter) -> bool {
         self.count("relayed_frame");
-        let (twice, late) = (self.net_faults.relayed_twice, self.net_faults.relayed_late);
-        let late = self.random.chance(late);
-        if !late && !self.random.chance(twice) {
+        let mut roll = self.dice.roll(Occasion::Relay, to, node_name(from).as_str());
+        let late = self.dice.is_odd(&roll, Oddity::RelayedLate, self.net_faults.relayed_late);
+        if !late && !self.dice.is_odd(&roll, Oddity::RelayedTwice, self.net_faults.relayed_twice) {
             return false;
         }
         self.count(if late { "relayed_frame_late" } else { "relayed_frame_twice" });
-        let wait = self.random.log_between(1_000, 20_000_000);
+        let wait = roll.span(1_000, 20_000_000);
         let index = self.late.len();
         self.late.push(Some((to, from, letter.clone())));
         self.queue.push(self.now + wait, Event::Late { index });
@@ -289,10 +296,11 @@ impl World {
             return self.lose_frames(lost, "its link was closed");
         }
         let unread = lost.len();
-        if lossy {
-            for lane in &mut this.dirs[dir].lanes {
-                let kept = self.random.below(lane.len() + 1);
-                lost.extend(lane.split_off(kept));
+        if lossy && this.dirs[dir].lanes.iter().any(|lane| !lane.is_empty()) {
+            let mut roll = self.dice.roll(Occasion::Close, from, node_name(to).as_str());
+            let loses = self.dice.is_odd(&roll, Oddity::TailLost, TAILS_LOST);
+            for lane in this.dirs[dir].lanes.iter_mut().filter(|lane| loses && !lane.is_empty()) {
+                lost.extend(lane.split_off(roll.some(lane.len())));
             }
         }
         this.dirs[dir].fin = true;

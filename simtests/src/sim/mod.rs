@@ -3,6 +3,7 @@
 mod carry;
 pub(crate) mod child;
 mod codec;
+pub(crate) mod dice;
 mod event;
 pub(crate) mod host;
 mod links;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use process_hub_core::id::HubId;
 use process_hub_core::{CallKey, ChildEvent, Queued, StateUse};
 
+use super::dice::{Occasion, Oddity};
 use super::event::{ChildStep, Event, HostId};
 use super::host::{Arrival, Running, Stage};
 use super::world::World;
@@ -63,18 +64,19 @@ impl World {
 
     /// An instance takes the next message in hand, unless it has one, or may not.
     pub(crate) fn attend(&mut self, host: HostId, life: u32, sequence: u64) {
-        let takes = self.children.log_between(5, 3_000);
         let Some(running) = self.up_child(host, life, sequence) else { return };
         let may = !running.in_hand && running.taking.is_none() && !running.frozen && !running.standby;
         if may && !running.mailbox.is_empty() {
             running.in_hand = true;
+            let takes = self.roll(Occasion::Handle, host, sequence).map_or(0, |mut roll| roll.span(5, 3_000));
             self.queue.push(self.now + takes, Event::Child { host, life, sequence, step: ChildStep::Handle });
         }
     }
 
     /// The message in hand is handled, and answered.
     pub(crate) fn handle_message(&mut self, host: HostId, life: u32, sequence: u64) {
-        let fails = self.children.chance(self.child_faults.call_fails);
+        let Some(roll) = self.roll(Occasion::Call, host, sequence) else { return };
+        let fails = self.dice.is_odd(&roll, Oddity::CallFails, self.child_faults.call_fails);
         let Some(this) = self.hosts[host].life.as_mut() else { return };
         let Some(running) = this.instances.get_mut(&sequence) else { return };
         running.in_hand = false;
@@ -94,8 +96,10 @@ impl World {
     /// An instance is asked for its state.
     pub(crate) fn take_state(&mut self, host: HostId, life: u32, sequence: u64, attempt: u32) {
         let faults = self.child_faults;
-        let (hangs, slow) = (self.children.chance(faults.state_hangs), self.children.chance(faults.state_slow));
-        let takes = self.children.log_between(20, if slow { 3_000_000 } else { 3_000 });
+        let Some(mut roll) = self.roll(Occasion::Freeze, host, sequence) else { return };
+        let hangs = self.dice.is_odd(&roll, Oddity::StateHangs, faults.state_hangs);
+        let slow = self.dice.is_odd(&roll, Oddity::StateSlow, faults.state_slow);
+        let takes = roll.span(20, if slow { 3_000_000 } else { 3_000 });
         let Some(running) = self.up_child(host, life, sequence) else { return };
         running.taking = Some(attempt);
         if hangs {
@@ -108,9 +112,10 @@ impl World {
     /// An instance has prepared its state, and handles nothing from here on.
     pub(crate) fn prepared(&mut self, host: HostId, life: u32, sequence: u64, attempt: u32) {
         let faults = self.child_faults;
-        let (refuses, big) = (self.children.chance(faults.state_refused), self.children.chance(faults.state_big));
-        let len =
-            if big { self.children.log_between(300_000, 3_000_000) } else { self.children.log_between(28, 2_000) };
+        let Some(mut roll) = self.roll(Occasion::State, host, sequence) else { return };
+        let refuses = self.dice.is_odd(&roll, Oddity::StateRefused, faults.state_refused);
+        let big = self.dice.is_odd(&roll, Oddity::StateBig, faults.state_big);
+        let len = if big { roll.span(300_000, 3_000_000) } else { roll.span(28, 2_000) };
         let Some(running) = self.up_child(host, life, sequence) else { return };
         if running.taking != Some(attempt) {
             return;
@@ -149,9 +154,9 @@ impl World {
 
     /// An instance is given the state of another.
     pub(crate) fn give_state(&mut self, host: HostId, life: u32, sequence: u64, state: Bytes, why: &StateUse) {
-        let faults = self.child_faults;
-        let hangs = self.children.chance(faults.take_hangs);
-        let takes = self.children.log_between(20, 5_000);
+        let Some(mut roll) = self.roll(Occasion::Give, host, sequence) else { return };
+        let hangs = self.dice.is_odd(&roll, Oddity::TakeHangs, self.child_faults.take_hangs);
+        let takes = roll.span(20, 5_000);
         let Some(running) = self.up_child(host, life, sequence) else { return };
         running.given = Some((SimState::decode(&state), *why != StateUse::Handover));
         if hangs {
@@ -162,7 +167,8 @@ impl World {
 
     /// An instance has taken a state over.
     pub(crate) fn took(&mut self, host: HostId, life: u32, sequence: u64) {
-        let refuses = self.children.chance(self.child_faults.take_refused);
+        let Some(roll) = self.roll(Occasion::Take, host, sequence) else { return };
+        let refuses = self.dice.is_odd(&roll, Oddity::TakeRefused, self.child_faults.take_refused);
         let Some(running) = self.up_child(host, life, sequence) else { return };
         let Some((state, merge)) = running.given.take() else { return };
         let hub = running.hub.clone();

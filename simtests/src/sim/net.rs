@@ -85,6 +85,8 @@ pub(crate) struct Net {
     delay: Vec<u64>,
     /// How many times slower each direction is at present.
     slow: Vec<u64>,
+    /// How many ways were taken in each direction so far.
+    ways: Vec<u64>,
     pub(crate) links: BTreeMap<u32, Link>,
     next_link: u32,
     /// For each host and peer: the link that the host's driver holds open.
@@ -107,6 +109,7 @@ impl Net {
             cuts: vec![0; pairs],
             delay: vec![delay; pairs],
             slow: vec![1; pairs],
+            ways: vec![0; pairs],
             links: BTreeMap::new(),
             next_link: 0,
             slots: vec![None; pairs],
@@ -157,6 +160,13 @@ impl Net {
     pub(crate) fn delay(&self, from: HostId, to: HostId) -> u64 {
         let at = self.at(from, to);
         self.delay[at].saturating_mul(self.slow[at])
+    }
+
+    /// One way more in a direction; gives how many there were before.
+    pub(crate) fn count_way(&mut self, from: HostId, to: HostId) -> u64 {
+        let at = self.at(from, to);
+        self.ways[at] += 1;
+        self.ways[at] - 1
     }
 
     pub(crate) fn slot(&self, host: HostId, peer: HostId) -> Option<u32> {

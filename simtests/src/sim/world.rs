@@ -9,6 +9,7 @@ use process_hub_core::request::{Reply, Request};
 use process_hub_core::{Effects, Input, Message, Node};
 
 use super::child::ChildFaults;
+use super::dice::Dice;
 use super::event::{Event, HostId, Queue};
 use super::host::{Arrival, Clock, Host, Life};
 use super::net::{Letter, Net};
@@ -55,6 +56,11 @@ pub(crate) enum Moment {
     Move,
 }
 
+impl Moment {
+    pub(crate) const ALL: [Moment; 7] =
+        [Moment::Batch, Moment::Hello, Moment::Stop, Moment::Start, Moment::View, Moment::Listing, Moment::Move];
+}
+
 /// The simulated world.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -65,9 +71,11 @@ pub(crate) struct World {
     pub(crate) net_faults: NetFaults,
     pub(crate) child_faults: ChildFaults,
     pub(crate) queue: Queue,
-    pub(crate) random: Random,
-    pub(crate) children: Random,
-    pub(crate) lives: Random,
+    pub(crate) dice: Dice,
+    /// Whether the faults are over.
+    pub(crate) healed: bool,
+    /// Whether users have handlers that may alter what is started.
+    pub(crate) altering: bool,
     pub(crate) watch: Watch,
     pub(crate) trace: Trace,
     /// Keeps what a viewer shows, if anybody wants to see it.
@@ -120,9 +128,9 @@ impl World {
             net_faults: NetFaults::default(),
             child_faults: ChildFaults::default(),
             queue: Queue::default(),
-            random: Random::new(seed, Purpose::Network),
-            children: Random::new(seed, Purpose::Children),
-            lives: Random::new(seed, Purpose::Nodes),
+            dice: Dice::drawn(seed),
+            healed: false,
+            altering: false,
             watch,
             trace: Trace::new(seed),
             history: None,
@@ -179,14 +187,16 @@ impl World {
             return;
         }
         let former = self.hosts[host].boots.last().copied();
-        let mut boot = Boot(1_000_000_000 + self.now / 1_000 * 1_000 + self.lives.between(0, 999));
+        let key = [host as u64, u64::from(self.hosts[host].lives)];
+        let mut random = Random::keyed(self.config.seed, Purpose::Nodes, key);
+        let mut boot = Boot(1_000_000_000 + self.now / 1_000 * 1_000 + random.between(0, 999));
         if let (true, Some(former)) = (lower, former) {
-            boot = Boot(former.0.saturating_sub(self.lives.between(1, 1_000_000)));
+            boot = Boot(former.0.saturating_sub(random.between(1, 1_000_000)));
         }
         while self.hosts[host].boots.contains(&boot) {
             boot.0 += 1;
         }
-        let seed = self.lives.any();
+        let seed = random.any();
         let this = &mut self.hosts[host];
         let Ok(node) = Node::new(this.config.clone(), boot, seed) else {
             unreachable!("the configuration was checked")
@@ -205,7 +215,7 @@ impl World {
         let mut hub = self.config.hub.clone();
         hub.first_start = self.hosts[host].lives == 1;
         self.request(host, Request::OpenHub(hub));
-        if self.child_faults.altered > 0 {
+        if self.altering {
             self.arrive(host, Arrival::Altering);
         }
     }

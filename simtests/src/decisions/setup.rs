@@ -1,0 +1,184 @@
+//! What a run simulates: the full set of its options, whatever they were drawn from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use process_hub_core::config::{HubConfig, MembershipConfig};
+use serde::{Deserialize, Serialize};
+
+use super::named;
+use crate::plan::{ALTER_PATIENCE, Plan, bounds, hub_id, node_configs};
+use crate::sim::host::Clock;
+use crate::sim::random::{Purpose, Random};
+use crate::sim::world::{NetFaults, World, WorldConfig, address, alias};
+use crate::strategies::{own_sync, own_sync_text};
+
+/// A host's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockSetup {
+    /// What it shows at the beginning, in microseconds.
+    pub offset: u64,
+    /// How fast it runs, in millionths more than the true rate.
+    pub ppm: i64,
+}
+
+/// What is simulated. Spans are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// What delays, names of lives and the like are drawn from.
+    pub seed: u64,
+    /// How many nodes.
+    pub nodes: usize,
+    /// The settings of the hub, as `process-hub` reads them.
+    pub hub: BTreeMap<String, String>,
+    /// The clock of each node.
+    pub clocks: Vec<ClockSetup>,
+    /// The longest one-way delay of a link; each has its own.
+    pub delay: u64,
+    /// How much longer than its delay a frame may take, in millionths.
+    pub jitter: u64,
+    /// How long a dial may take.
+    pub dial_timeout: u64,
+    /// Whether each message is encoded and decoded on its way.
+    pub codec: bool,
+    /// The pairs of nodes of which the first looks for the second where that does not say that it listens.
+    pub aliases: Vec<(usize, usize)>,
+    /// Whether the users of the nodes have handlers that may alter what is started.
+    pub altering: bool,
+    /// Whether children take the least time for everything.
+    pub prompt: bool,
+    /// When the faults are over.
+    pub faults_until: u64,
+    /// A deliberate defect of the core, if the program has it.
+    pub sabotage: Option<String>,
+}
+
+impl Setup {
+    /// What a plan comes down to.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let world = &plan.world;
+        let clock = |clock: &Clock| ClockSetup { offset: clock.offset, ppm: clock.ppm };
+        Self {
+            seed: world.seed,
+            nodes: world.nodes.len(),
+            hub: settings(&world.hub),
+            clocks: world.clocks.iter().map(clock).collect(),
+            delay: world.delay,
+            jitter: plan.net.jitter,
+            dial_timeout: world.dial_timeout,
+            codec: plan.net.codec,
+            aliases: plan.aliases.clone(),
+            altering: plan.child_faults.altered > 0,
+            prompt: false,
+            faults_until: plan.faults_until,
+            sabotage: sabotage_of(&world.hub),
+        }
+    }
+
+    /// # Errors
+    /// When nothing can be simulated that way; the text says why.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if !(1..=named::MAX).contains(&self.nodes) || self.clocks.len() != self.nodes {
+            let (nodes, clocks) = (self.nodes, self.clocks.len());
+            return Err(format!("{nodes} nodes with {clocks} clocks: there must be 1 to {} of each", named::MAX));
+        }
+        if let Some((one, other)) = self.aliases.iter().find(|(one, other)| *one.max(other) >= self.nodes) {
+            return Err(format!("an alias names nodes {one} and {other}, and there are {}", self.nodes));
+        }
+        self.world_config().map(drop)
+    }
+
+    fn hub(&self) -> Result<HubConfig, String> {
+        let mut hub = HubConfig::new(hub_id());
+        for (field, value) in &self.hub {
+            match own_sync(value).filter(|_| field == "synchronization") {
+                Some(own) => hub.synchronization = own,
+                None => hub.set(field, value).map_err(|error| error.to_string())?,
+            }
+        }
+        sabotage(&mut hub, self.sabotage.as_deref())?;
+        hub.check().map_err(|error| error.to_string())?;
+        Ok(hub)
+    }
+
+    /// What the world is made of.
+    pub(crate) fn world_config(&self) -> Result<WorldConfig, String> {
+        let hub = self.hub()?;
+        let membership = MembershipConfig::default();
+        let longest = self.delay + self.delay.saturating_mul(self.jitter) / 1_000_000;
+        let mut bounds = bounds(&hub, &membership, self.nodes, longest, self.dial_timeout);
+        if self.altering {
+            // What a handler that hangs holds up starts after the core's patience with it, and once more if its node
+            // is another by then.
+            bounds.converge += 2 * ALTER_PATIENCE;
+        }
+        let mut nodes = node_configs(self.nodes, &membership);
+        for (host, other) in &self.aliases {
+            let plain = address(*other);
+            let place = nodes[*host].join.iter_mut().find(|addr| addr.as_str() == plain);
+            if let Some(place) = place {
+                *place = alias(&plain).into();
+            }
+        }
+        let clocks = self.clocks.iter().map(|clock| Clock { offset: clock.offset, ppm: clock.ppm }).collect();
+        let (seed, delay, dial_timeout) = (self.seed, self.delay, self.dial_timeout);
+        Ok(WorldConfig { seed, nodes, clocks, hub, delay, dial_timeout, bounds })
+    }
+
+    /// What is set in a new world besides its configuration.
+    pub(crate) fn prepare(&self, world: &mut World) {
+        for from in 0..self.nodes {
+            for to in 0..self.nodes {
+                let mut random = Random::keyed(self.seed, Purpose::Delays, [from as u64, to as u64]);
+                world.net.set_delay(from, to, random.log_between((self.delay / 10).max(20), self.delay));
+            }
+        }
+        world.net_faults = NetFaults { jitter: self.jitter, codec: self.codec, ..NetFaults::default() };
+        world.altering = self.altering;
+    }
+}
+
+/// The settings of a hub as text that [`HubConfig::set`] reads.
+fn settings(hub: &HubConfig) -> BTreeMap<String, String> {
+    let mut settings: BTreeMap<String, String> =
+        hub.fields().iter().map(|(field, value)| (field.to_string(), value.to_string())).collect();
+    let spans = [
+        ("restart_window", hub.restart_window),
+        ("restart_backoff", hub.restart_backoff),
+        ("stop_timeout", hub.stop_timeout),
+        ("barrier_timeout", hub.barrier_timeout),
+        ("lease", hub.lease),
+        ("pause_bound", hub.pause_bound),
+    ];
+    settings.extend(own_sync_text(hub).map(|text| ("synchronization".to_owned(), text)));
+    settings.extend(spans.map(|(field, span)| (field.to_owned(), text(span))));
+    settings
+}
+
+fn text(span: Duration) -> String {
+    format!("{}us", span.as_micros())
+}
+
+#[cfg(feature = "sabotage")]
+fn sabotage_of(hub: &HubConfig) -> Option<String> {
+    hub.sabotage.map(|sabotage| format!("{sabotage:?}"))
+}
+
+#[cfg(feature = "sabotage")]
+fn sabotage(hub: &mut HubConfig, name: Option<&str>) -> Result<(), String> {
+    hub.sabotage = name.map(crate::sabotage).transpose()?;
+    Ok(())
+}
+
+#[cfg(not(feature = "sabotage"))]
+fn sabotage_of(_: &HubConfig) -> Option<String> {
+    None
+}
+
+#[cfg(not(feature = "sabotage"))]
+fn sabotage(_: &mut HubConfig, name: Option<&str>) -> Result<(), String> {
+    match name {
+        None => Ok(()),
+        Some(name) => Err(format!("the trace needs the defect {name}: build with `--features sabotage`")),
+    }
+}

@@ -1,0 +1,57 @@
+//! What sort of life a seed is about.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What sort of life a seed is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// No faults at all: nothing is ever lost, late or in doubt, and no node may do as if.
+    Calm,
+    /// Each family of faults off in about half of the seeds, rates of every order of magnitude.
+    #[default]
+    Swarm,
+    /// More faults than anybody survives, until the end: only what must always hold is checked.
+    Hell,
+    /// As swarm, but some nodes never come back: what is left must get on without them.
+    Permanent,
+    /// One fixed cluster with default settings and the faults of a usual month, in a minute.
+    Production,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Profile; 5] =
+        [Profile::Calm, Profile::Swarm, Profile::Hell, Profile::Permanent, Profile::Production];
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Calm => "calm",
+            Profile::Swarm => "swarm",
+            Profile::Hell => "hell",
+            Profile::Permanent => "permanent",
+            Profile::Production => "production",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Profile::ALL.into_iter().find(|profile| profile.name() == text);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+            format!("there is no profile `{text}`; there are {}", names.join(", "))
+        })
+    }
+}
