@@ -13,10 +13,12 @@ use crate::cluster::{Ask, Cluster, node};
 use crate::state::{Instance, Knows, Letter, Life, NODES, Side, State};
 
 /// One thing that happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
-    /// The oldest message of one node to another arrives.
+    /// The oldest message of one node to another arrives. Of a node's former life: its number and [`NODES`].
     Deliver { from: usize, to: usize },
+    /// What is first on the agenda goes to its end.
+    Delay,
     /// It is lost.
     Lose { from: usize, to: usize },
     /// It arrives, and will once more.
@@ -53,9 +55,15 @@ impl Cluster {
     pub(crate) fn apply(&self, state: &mut State, action: Action) {
         match action {
             Action::Deliver { from, to } => {
+                // Where there is an agenda, the next message of this link comes behind all others.
+                state.agenda.retain(|next| *next != action);
                 if let Some(letter) = take(state, (from, to), 0) {
                     self.deliver(state, from, to, &letter);
                 }
+            }
+            Action::Delay => {
+                state.left.delays -= 1;
+                state.agenda.rotate_left(1);
             }
             Action::Lose { from, to } => {
                 state.left.losses -= 1;
@@ -107,7 +115,8 @@ impl Cluster {
             Action::Meet { at, with } => {
                 let before = std::mem::replace(&mut state.knows[at][with], Knows::Up);
                 let other = member(state, with);
-                let input = if before == Knows::Broken { HubInput::Reachable(other) } else { HubInput::MemberUp(other) };
+                let input =
+                    if before == Knows::Broken { HubInput::Reachable(other) } else { HubInput::MemberUp(other) };
                 self.feed(state, at, input);
             }
         }
@@ -117,7 +126,7 @@ impl Cluster {
     fn deliver(&self, state: &mut State, from: usize, to: usize, letter: &Letter) {
         // A link is between two lives.
         if state.sides[to].is_some() && letter.boots.0 == state.boots[to] {
-            let from = Member { node: node(from), boot: letter.boots.1 };
+            let from = Member { node: node(from % NODES), boot: letter.boots.1 };
             self.feed(state, to, HubInput::Message { from, body: letter.body.clone() });
         }
     }
@@ -165,6 +174,10 @@ impl Cluster {
             // Whoever still believes in the former life is told of the new one.
             state.knows[other][at] = Knows::Down;
             state.wires.remove(&(other, at));
+            // What its former life sent last may come by another way than what it will say now, and at any time.
+            if let Some(late) = state.wires.remove(&(at, other)) {
+                state.wires.insert((at + NODES, other), late);
+            }
         }
     }
 
@@ -182,15 +195,19 @@ impl Cluster {
             self.carry_out(state, at, &hub, &mut effects);
         }
         self.note_removed(state, at, &hub);
-        let members = hub.view();
-        let sees = (0..NODES).filter(|&other| members.contains(&member(state, other))).fold(0, |sees, at| sees | 1 << at);
         if let Some(side) = &mut state.sides[at] {
-            side.sees = sees;
             side.advance(hub, now);
         }
     }
 
     fn carry_out(&self, state: &mut State, at: usize, hub: &Hub, effects: &mut Effects) {
+        let members = hub.view();
+        let sees = (0..NODES).filter(|&other| members.contains(&member(state, other)));
+        let sees = sees.fold(0, |sees, other| sees | 1 << other);
+        if let Some(side) = &mut state.sides[at] {
+            side.sees = sees;
+        }
+        self.look(state);
         let locked = hub.is_locked();
         for effect in effects.drain() {
             match effect {

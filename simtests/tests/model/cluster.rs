@@ -1,6 +1,6 @@
 //! The model: which clusters are explored, how they begin, and what the checker may do next in a state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use process_hub_core::config::{HubConfig, Redundancy, Synchronization};
@@ -46,6 +46,9 @@ pub(crate) struct Scenario {
     pub(crate) before: Vec<Ask>,
     pub(crate) script: Vec<Ask>,
     pub(crate) left: Left,
+    /// How often the order of what comes by itself may depart from first come, first served: each time, what is first
+    /// goes to the end (Emmi, Qadeer, Rakamarić: "Delay-bounded scheduling", 2011). `None`: all orders there are.
+    pub(crate) delays: Option<u8>,
     /// Which nodes may crash, and which may be cut off.
     pub(crate) crashable: Vec<usize>,
     pub(crate) cuttable: Vec<usize>,
@@ -65,6 +68,7 @@ impl Scenario {
             before: vec![],
             script: vec![],
             left: Left::default(),
+            delays: None,
             crashable: vec![],
             cuttable: vec![],
             sometimes: vec![],
@@ -102,6 +106,7 @@ impl Cluster {
             left: Left::default(),
             asked: 0,
             answers: BTreeMap::new(),
+            agenda: VecDeque::new(),
             broken: BTreeSet::new(),
         };
         let mut cluster = Self { children: named.collect(), begin: state.clone(), scenario };
@@ -123,7 +128,8 @@ impl Cluster {
         }
         cluster.scenario.script.extend(script);
         assert!(state.broken.is_empty(), "before anything has happened: {:?}", state.broken);
-        state.left = cluster.scenario.left;
+        state.left = Left { delays: cluster.scenario.delays.unwrap_or(0), ..cluster.scenario.left };
+        cluster.keep_agenda(&mut state);
         cluster.begin = state;
         cluster
     }
@@ -158,6 +164,39 @@ impl Cluster {
         properties::is_quiet(state) && state.alive().all(|(_, side)| joined(side) && agree(side))
     }
 
+    /// Keeps the agenda: what is no longer due goes, what has become due comes last.
+    pub(crate) fn keep_agenda(&self, state: &mut State) {
+        if self.scenario.delays.is_none() {
+            return;
+        }
+        let mut due: Vec<Action> = self.reports(state);
+        due.extend(
+            state.wires.keys().filter(|(from, _)| *from < NODES).map(|&(from, to)| Action::Deliver { from, to }),
+        );
+        self.news(state, &mut due);
+        state.agenda.retain(|action| due.contains(action));
+        for action in due {
+            if !state.agenda.contains(&action) {
+                state.agenda.push_back(action);
+            }
+        }
+    }
+
+    /// What comes by itself: all of it in any order, or, where delays are counted, what is first on the agenda.
+    fn course(&self, state: &State, actions: &mut Vec<Action>) {
+        if self.scenario.delays.is_none() {
+            actions.extend(state.wires.keys().map(|&(from, to)| Action::Deliver { from, to }));
+            actions.extend(self.reports(state));
+            return self.news(state, actions);
+        }
+        actions.extend(state.agenda.front());
+        let late = state.wires.keys().filter(|(from, _)| *from >= NODES);
+        actions.extend(late.map(|&(from, to)| Action::Deliver { from, to }));
+        if state.left.delays > 0 && state.agenda.len() > 1 {
+            actions.push(Action::Delay);
+        }
+    }
+
     /// What children can report.
     fn reports(&self, state: &State) -> Vec<Action> {
         let mut reports = Vec::new();
@@ -173,9 +212,8 @@ impl Cluster {
         reports
     }
 
-    fn messages(&self, state: &State, actions: &mut Vec<Action>) {
+    fn mishaps(&self, state: &State, actions: &mut Vec<Action>) {
         for (&(from, to), letters) in &state.wires {
-            actions.push(Action::Deliver { from, to });
             if state.left.losses > 0 {
                 actions.push(Action::Lose { from, to });
             }
@@ -250,19 +288,23 @@ impl Model for Cluster {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.messages(state, actions);
-        actions.extend(self.reports(state));
+        // What comes after a broken property is of no interest. (Outside a boundary the checker would not look at it.)
+        if !state.broken.is_empty() {
+            return;
+        }
+        self.course(state, actions);
+        self.mishaps(state, actions);
         let next = self.scenario.script.get(state.asked);
         if next.is_some_and(|ask| state.sides[ask.at()].is_some()) {
             actions.push(Action::Ask);
         }
-        self.news(state, actions);
         self.faults(state, actions);
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         self.apply(&mut state, action);
+        self.keep_agenda(&mut state);
         Some(state)
     }
 
@@ -270,11 +312,6 @@ impl Model for Cluster {
         let mut properties = properties::always();
         properties.extend(self.scenario.sometimes.iter().map(|(name, holds)| Property::sometimes(name, *holds)));
         properties
-    }
-
-    fn within_boundary(&self, state: &State) -> bool {
-        // What comes after a broken property is of no interest.
-        state.broken.is_empty()
     }
 }
 

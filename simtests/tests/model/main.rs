@@ -10,5 +10,8 @@ mod act;
 mod cluster;
 mod print;
 mod properties;
+mod quorum;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod scenarios;
 mod state;

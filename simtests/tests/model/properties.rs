@@ -14,9 +14,12 @@ use crate::state::{Knows, Life, Side, State};
 pub(crate) fn always() -> Vec<Property<Cluster>> {
     vec![
         Property::always("S1 one a node", |_, state: &State| !state.broken.contains("S1")),
-        Property::always("S2, S12 one copy, or as many as configured, among those that agree", |cluster: &Cluster, state: &State| {
-            !all_agree(state) || cluster.children.iter().all(|child| serving(state, child) <= cluster.copies())
-        }),
+        Property::always(
+            "S2, S12 one copy, or as many as configured, among those that agree",
+            |cluster: &Cluster, state: &State| {
+                !all_agree(state) || cluster.children.iter().all(|child| serving(state, child) <= cluster.copies())
+            },
+        ),
         Property::always("S6 nothing starts where there is no quorum", |_, state: &State| !state.broken.contains("S6")),
         Property::always("S7 what is stopped stays stopped", |_, state: &State| !state.broken.contains("S7")),
         Property::always("S13 one active copy", |cluster: &Cluster, state: &State| {

@@ -9,6 +9,7 @@ use process_hub_core::message::HubMessage;
 use process_hub_core::spec::Role;
 use process_hub_core::{Hub, Time};
 
+use crate::act::Action;
 use crate::print;
 
 /// How many nodes there are.
@@ -112,6 +113,8 @@ pub(crate) struct Left {
     pub(crate) restarts: u8,
     /// Nodes that are cut off.
     pub(crate) cuts: u8,
+    /// Departures from first come, first served.
+    pub(crate) delays: u8,
 }
 
 /// One state.
@@ -128,6 +131,8 @@ pub(crate) struct State {
     /// How many of the client's requests were made, and how often each was answered.
     pub(crate) asked: usize,
     pub(crate) answers: BTreeMap<u64, u8>,
+    /// What comes by itself, in the order in which it became due; only kept where departures from it are counted.
+    pub(crate) agenda: VecDeque<Action>,
     /// Properties of steps that a step has broken.
     pub(crate) broken: BTreeSet<&'static str>,
 }
@@ -162,7 +167,7 @@ impl Hash for State {
             letters.len().hash(hasher);
             letters.iter().for_each(|letter| letter.print.hash(hasher));
         }
-        (self.asked, &self.answers, &self.broken).hash(hasher);
+        (self.asked, &self.answers, &self.agenda, &self.broken).hash(hasher);
     }
 }
 
