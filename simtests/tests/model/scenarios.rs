@@ -29,9 +29,10 @@ fn check(name: &str, scenario: Scenario) {
     compare(name, checker.unique_state_count());
 }
 
-/// Compares with what is known; the larger spaces are what they are.
+/// Compares with what is known. The larger spaces are what they are, and so are those of hubs that also remember what a
+/// deliberate defect needs.
 fn compare(name: &str, count: usize) {
-    if large() {
+    if large() || cfg!(feature = "sabotage") {
         return;
     }
     static FILE: Mutex<()> = Mutex::new(());
