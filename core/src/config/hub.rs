@@ -74,6 +74,18 @@ pub enum Sabotage {
     CompactEarly,
 }
 
+#[cfg(feature = "sabotage")]
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Sabotage; 5] = [
+        Sabotage::ForgetRemoval,
+        Sabotage::RingInJoinOrder,
+        Sabotage::AcceptOldBoot,
+        Sabotage::RetractInsteadOfFilter,
+        Sabotage::CompactEarly,
+    ];
+}
+
 impl HubConfig {
     /// The defaults.
     #[must_use]

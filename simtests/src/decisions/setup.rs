@@ -166,7 +166,10 @@ fn sabotage_of(hub: &HubConfig) -> Option<String> {
 
 #[cfg(feature = "sabotage")]
 fn sabotage(hub: &mut HubConfig, name: Option<&str>) -> Result<(), String> {
-    hub.sabotage = name.map(crate::sabotage).transpose()?;
+    use process_hub_core::config::Sabotage;
+    let Some(name) = name else { return Ok(()) };
+    let found = Sabotage::ALL.into_iter().find(|sabotage| format!("{sabotage:?}") == name);
+    hub.sabotage = Some(found.ok_or_else(|| format!("there is no defect {name}; there are {:?}", Sabotage::ALL))?);
     Ok(())
 }
 
