@@ -95,6 +95,8 @@ pub struct Hub {
     pub(crate) phase: Phase,
     /// What this node says of itself.
     pub(crate) attributes: Attributes,
+    /// This node leaves, nothing runs here, and all were told so once more.
+    pub(crate) parted: bool,
     /// Until when to look for somebody who knows more, while joining.
     pub(crate) patience: Option<Time>,
     pub(crate) registry: Registry,
@@ -197,6 +199,7 @@ impl Hub {
             forgotten: false,
             phase: if alone && counted { Phase::Ready } else { Phase::Joining },
             attributes,
+            parted: false,
             patience: (!alone).then(|| now + PATIENCE),
             registry,
             view,

@@ -43,9 +43,24 @@ impl Hub {
         }
     }
 
-    /// Whether this node has left: none of its instances is left, and the others were told.
+    /// Nothing runs here any more, and the others have said that they know: they are told so once more. What they had sent
+    /// to instances of this node has come before they said it, and is answered before they are told.
+    pub(super) fn part(&mut self) {
+        if self.phase == Phase::Leaving && !self.parted && self.is_empty_for_all() {
+            self.parted = true;
+            self.outbox.phase(Phase::Leaving);
+        }
+    }
+
+    /// Whether this node has left: none of its instances is left, and the others have all its answers.
     pub(crate) fn has_left(&self) -> bool {
-        let told = self.quorum.locked || (self.view.is_complete() && self.work.is_empty());
-        self.phase == Phase::Leaving && self.supervisor.is_empty() && told
+        let locked = self.phase == Phase::Leaving && self.quorum.locked && self.supervisor.is_empty();
+        locked || (self.parted && self.is_empty_for_all())
+    }
+
+    /// Whether nothing runs here and nothing is left to tell or to be acknowledged.
+    fn is_empty_for_all(&self) -> bool {
+        let done = self.view.is_complete() && self.work.is_empty() && self.supervisor.is_empty();
+        done && !self.has_something_to_tell() && self.in_flight() == 0
     }
 }

@@ -45,11 +45,17 @@ impl Hub {
         }
         match first.state {
             RowState::Kept if hands_over => Some(Entry::StandingBy),
-            RowState::Running if !hot || self.is_paused() => None,
+            RowState::Running if !hot || self.rests(first) => None,
             RowState::Running if hands_over => Some(Entry::StandingBy),
             RowState::Running => Some(Entry::Serving),
             _ => None,
         }
+    }
+
+    /// Whether another's copy stays where it is because rebalancing is paused. One on a node that drains or leaves does not.
+    pub(super) fn rests(&self, row: &Row) -> bool {
+        let seat = self.view.members().get(self.registry.node_of(row));
+        self.is_paused() && seat.is_some_and(crate::view::Seat::owns)
     }
 
     /// Of the claims of others the one that goes before them all: its copy is the one to succeed.

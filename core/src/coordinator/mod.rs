@@ -127,6 +127,7 @@ impl Hub {
         self.go_on_moving(step);
         self.announce_starts(step);
         self.announce_moves(step);
+        self.part();
         if tick {
             self.flush(step);
         }

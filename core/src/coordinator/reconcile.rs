@@ -196,8 +196,10 @@ impl Hub {
         }
         let owners = self.view.owners(subject);
         // Under hot swap a copy that moves ends when all new ones serve: it takes nobody's place.
-        let hot = self.is_hot() && self.view.is_complete() && !self.is_paused();
-        let moves = |row: &&Row| row.state == RowState::Running && !owners.contains(&self.registry.node_of(row));
+        let hot = self.is_hot() && self.view.is_complete();
+        let moves = |row: &&Row| {
+            row.state == RowState::Running && !owners.contains(&self.registry.node_of(row)) && !self.rests(row)
+        };
         let claims = claims - if hot { record.theirs(&self.registry).filter(moves).count() } else { 0 };
         let has = |node: &NodeId| record.theirs(&self.registry).any(|row| self.registry.node_of(row) == node);
         let coming = owners.iter().take_while(|node| ***node != self.me.node).filter(|node| !has(node)).count();
