@@ -2,10 +2,13 @@
 
 use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
+use core::fmt::{self, Write};
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::hook::HookEvent;
 use crate::id::{Addr, ChildId, HubId, Member, Pid, RequestId, Token};
@@ -281,5 +284,45 @@ impl IntoIterator for Effects {
     type IntoIter = vec::IntoIter<Effect>;
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
+    }
+}
+
+/// A rolling hash over effects: equal exactly if all of them were, in practice.
+#[derive(Clone, Default)]
+pub struct Fingerprint(Xxh3);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({:016x})", self.value())
+    }
+}
+
+impl Fingerprint {
+    /// The effects of one more step.
+    pub fn add(&mut self, effects: &Effects) {
+        self.0.write_u64(effects.len() as u64);
+        for effect in effects {
+            match effect {
+                Effect::Send { to, lane, message } => (to, lane, message).hash(&mut self.0),
+                // The others are few beside messages; what is printed of them is all of them.
+                // Writing into a hash cannot fail.
+                other => drop(write!(Words(&mut self.0), "{other:?}")),
+            }
+        }
+    }
+
+    /// The hash so far.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
+struct Words<'a>(&'a mut Xxh3);
+
+impl Write for Words<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
     }
 }

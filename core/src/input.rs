@@ -4,15 +4,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::id::{Addr, Boot, HubId, Member, NodeId, RequestId};
 use crate::message::Message;
 use crate::request::Request;
 use crate::spec::ChildSpec;
+use crate::wire::bounded;
 
-/// One thing that happened.
-#[derive(Clone, Debug, PartialEq)]
+/// One thing that happened. Its encoding is that of [`crate::wire::record`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// The time that [`crate::Node::next_timeout`] named has come. Too early or too often does no harm.
     Tick,
@@ -28,6 +30,7 @@ pub enum Input {
         /// The member at the other end of the link, as authenticated by the handshake.
         from: Member,
         /// One frame's payload.
+        #[serde(deserialize_with = "bounded::any")]
         bytes: Bytes,
     },
     /// A link came, went, or could not be made.
@@ -65,7 +68,7 @@ pub enum Input {
 }
 
 /// How busy a node is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LoadSample {
     /// The share of the processors' time in use since the last sample, in thousandths of all of it.
     pub cpu_permille: u32,
@@ -78,7 +81,7 @@ pub struct LoadSample {
 }
 
 /// What can happen to the links of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LinkEvent {
     /// An authenticated link to `member` is open, whoever opened it. The driver keeps at most one a member: of two,
     /// the one that the smaller name opened. It replaces, silently, an older link to the same name.
@@ -121,7 +124,7 @@ pub enum LinkEvent {
 }
 
 /// Why a dial gave no link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DialFailure {
     /// The host answered that nobody listens there: the process is gone, the host is not.
     Refused,
@@ -136,7 +139,7 @@ pub enum DialFailure {
 }
 
 /// What can happen to an instance.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChildEvent {
     /// Its start succeeded: it serves, or stands by.
     Started,
@@ -155,6 +158,7 @@ pub enum ChildEvent {
         /// The effect's mark.
         call: CallKey,
         /// What it answered, or why it could not.
+        #[serde(deserialize_with = "bounded::any_or_words")]
         reply: Result<Bytes, SmolStr>,
     },
     /// What it is to be started with, in answer to an [`crate::Effect::Alter`]. A recipe of another child, or one
@@ -169,6 +173,7 @@ pub enum ChildEvent {
         attempt: u32,
         /// Its state, of at most [`crate::config::limits::STATE`] bytes, or why it gives none: then it goes on where it
         /// is, and is asked again some time later.
+        #[serde(deserialize_with = "bounded::any_or_words")]
         state: Result<Bytes, SmolStr>,
         /// What lay in its mailbox, oldest first. None of it was handled, nor will be unless it is delivered again.
         queued: Vec<Queued>,
@@ -181,16 +186,17 @@ pub enum ChildEvent {
 }
 
 /// A message that an instance has not handled.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Queued {
     /// The mark to answer under, if an answer is wanted.
     pub call: Option<CallKey>,
     /// The message.
+    #[serde(deserialize_with = "bounded::any")]
     pub payload: Bytes,
 }
 
 /// How an instance ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ExitReason {
     /// It was done.
     Normal,
@@ -203,7 +209,7 @@ pub enum ExitReason {
 }
 
 /// The mark of a call on its way to an instance: who asks, and its number there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallKey {
     /// The node where the caller is.
     pub caller: Member,

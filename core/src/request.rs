@@ -13,9 +13,10 @@ use crate::config::{ConfigError, HubConfig};
 use crate::id::{ChildId, HubId, NodeId, Pid};
 use crate::spec::ChildSpec;
 use crate::steering::{Change, Explanation, Plan, Steer, SteerError, Steered};
+use crate::wire::bounded;
 
 /// What a caller asks of a node. Exactly one [`Reply`] answers it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Take part in one more hub.
     OpenHub(HubConfig),
@@ -45,6 +46,7 @@ pub enum Request {
         /// To which child or instance.
         to: Target,
         /// The message, bytes to the core.
+        #[serde(deserialize_with = "bounded::any")]
         payload: Bytes,
         /// How long to wait in all, moves and retries included.
         timeout: Duration,
@@ -56,6 +58,7 @@ pub enum Request {
         /// To which child or instance.
         to: Target,
         /// The message, bytes to the core.
+        #[serde(deserialize_with = "bounded::any")]
         payload: Bytes,
     },
     /// Say how large the cluster is, under a quorum: all members of the view take it over, whatever they remember. For
@@ -136,7 +139,7 @@ pub enum OnFailure {
 }
 
 /// How to go about a start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartOptions {
     /// Wait for the outcome (else the answer is [`StartOutcome::Initiated`] at once). Default true.
     pub wait: bool,
@@ -168,7 +171,7 @@ impl Default for StartOptions {
 }
 
 /// How to go about a stop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopOptions {
     /// Wait for the outcome (else the answer is [`StopOutcome::Initiated`] at once). Default true.
     pub wait: bool,

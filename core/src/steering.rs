@@ -13,7 +13,7 @@ use crate::id::{ChildId, HubId, NodeId, Pid};
 use crate::spec::{Labels, Role};
 
 /// What to do about where the children of a hub run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Steer {
     /// Give a child to a node, for as long as that node is there. Answered by [`Steered::Migrated`] once a copy runs
@@ -225,7 +225,7 @@ pub enum Obstacle {
 }
 
 /// A change of the members, to be planned.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Change {
     /// A node joins, with this share of the ring and these labels.

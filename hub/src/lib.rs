@@ -25,6 +25,7 @@ mod hooks;
 mod instance;
 mod kinds;
 mod options;
+pub mod record;
 mod runtime;
 mod session;
 mod spec;

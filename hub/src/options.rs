@@ -8,6 +8,8 @@ use process_hub_core::spec::Labels;
 use process_hub_core::wire::Cookie;
 use smol_str::SmolStr;
 
+use crate::record::Sink;
+
 /// What a node is told at its start. Made with [`NodeOptions::new`]; change fields as needed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -37,6 +39,8 @@ pub struct NodeOptions {
     pub mailbox_capacity: usize,
     /// This life of the node's name: higher than any earlier one. Default: from the wall clock and randomness.
     pub boot: Option<Boot>,
+    /// Where to write down what the node is handed, so that it can be replayed: see [`crate::record`]. Default nowhere.
+    pub record: Option<Sink>,
 }
 
 impl NodeOptions {
@@ -56,6 +60,7 @@ impl NodeOptions {
             limits: LinkLimits::default(),
             mailbox_capacity: 1_024,
             boot: None,
+            record: None,
         }
     }
 }

@@ -5,10 +5,12 @@
 pub mod kinds;
 mod load;
 mod node;
+mod record;
 mod runtime;
 mod transport;
 
 pub use node::{DEVELOPMENT_COOKIE, Node, NodeBuilder, StartError};
+pub use record::RecordFiles;
 pub use runtime::Tokio;
 pub use transport::{Tcp, TcpIncoming};
 
@@ -25,6 +27,7 @@ mod guide {
         children = "docs/children.md",
         custom_strategies = "docs/custom-strategies.md",
         embedding = "docs/embedding.md",
+        flight_recorder = "docs/flight-recorder.md",
         handover = "docs/handover.md",
         hooks = "docs/hooks.md",
         messaging = "docs/messaging.md",

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use process_hub::record::Sink;
 use process_hub::{Cookie, CookieError, NodeHandle, NodeOptions, StartNodeError};
 use process_hub_core::config::MembershipConfig;
 use process_hub_core::id::{Addr, Boot, IdError, NodeId};
 use process_hub_core::spec::Labels;
 
-use crate::{Tcp, Tokio};
+use crate::{RecordFiles, Tcp, Tokio};
 
 /// The cookie of nodes that were given none. It is public, and keeps strangers out of nothing: such nodes speak over
 /// loopback only.
@@ -46,6 +48,7 @@ impl Node {
             weight: 1,
             labels: Labels::new(),
             boot: None,
+            record: None,
         }
     }
 }
@@ -65,6 +68,7 @@ pub struct NodeBuilder {
     weight: u32,
     labels: Labels,
     boot: Option<Boot>,
+    record: Option<(PathBuf, u64)>,
 }
 
 impl NodeBuilder {
@@ -133,6 +137,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Writes down what the node is handed, into files in this directory that take about `limit` bytes in all, so that it
+    /// can be replayed: see [`process_hub::record`] for what that is good for and [`RecordFiles`] for the files. Default not.
+    pub fn record(mut self, dir: impl Into<PathBuf>, limit: u64) -> Self {
+        self.record = Some((dir.into(), limit));
+        self
+    }
+
     /// Starts the node on the tokio runtime that this is awaited on. It listens, and looks for the others, when this
     /// returns.
     ///
@@ -174,6 +185,10 @@ impl NodeBuilder {
         options.membership = self.membership;
         (options.weight, options.labels) = (self.weight, self.labels);
         options.boot = self.boot;
+        if let Some((dir, limit)) = self.record {
+            let files = RecordFiles::create(&dir, limit).map_err(|source| StartError::Record { dir, source })?;
+            options.record = Some(Sink::new(files));
+        }
         Ok(options)
     }
 }
@@ -216,6 +231,14 @@ pub enum StartError {
     CookieNeeded {
         /// Where it would listen.
         addr: Addr,
+    },
+    /// Its record cannot be written.
+    #[error("{} cannot hold the node's record ({source}): name a directory that can be written to", dir.display())]
+    Record {
+        /// The directory.
+        dir: PathBuf,
+        /// Why not.
+        source: io::Error,
     },
     /// Anything else.
     #[error(transparent)]

@@ -164,7 +164,7 @@ function drawInstances(g, lane) {
     const y = top + it.row * (BAR + 2);
     it.parts.forEach((part, index) => {
       const until = it.parts[index + 1]?.t ?? to, up = it.upAt ?? to;
-      // Not up yet: a frame only. Told to stop: faded. Passive: striped.
+      // Not up yet: a frame only. Told to stop: faded. Passive, frozen or standing by: striped.
       if (part.t < up) { g.beginPath(); box(g, part.t, Math.min(up, until), y + 3, BAR - 6); g.strokeStyle = childColour(it.child); g.stroke(); }
       const from = Math.max(part.t, up);
       if (from > until || !visible(from, until)) return;
@@ -173,13 +173,13 @@ function drawInstances(g, lane) {
         if (b < a || (b === a && alpha < 1)) continue;
         g.beginPath(); box(g, a, b, y, BAR); g.globalAlpha = alpha;
         g.fillStyle = childColour(it.child); g.fill();
-        if (part.role === 'passive') { g.fillStyle = pattern(g, 'passive'); g.fill(); }
+        if (part.role !== 'active') { g.fillStyle = pattern(g, 'passive'); g.fill(); }
         g.globalAlpha = 1;
       }
     });
     it.parts.forEach((part, index) => {
       const a = Math.max(GUTTER, x(part.t)), b = Math.min(size.w, x(it.parts[index + 1]?.t ?? to));
-      if (b - a > 18) label(g, a, b, y, `${it.child} ${part.role === 'passive' ? 'passive ' : ''}${part.token.split('.').slice(0, 2).join('.')}`);
+      if (b - a > 18) label(g, a, b, y, `${it.child} ${part.role === 'active' ? '' : `${part.role} `}${part.token.split('.').slice(0, 2).join('.')}`);
     });
     const left = Math.max(GUTTER, x(it.from)), right = Math.min(size.w, x(to));
     targets.push({ kind: 'instance', it, left, right, top: y, bottom: y + BAR,
@@ -223,7 +223,7 @@ function drawMessages(g) {
   for (const message of messages) {
     const until = message.until ?? end;
     if (!shows(message) || !visible(message.t, until) || (view.past && !inPast(message))) continue;
-    (message.fate === 'arrived' ? usual : odd).push(message);
+    (message.fate === 'arrived' || message.fate === 'unknown' ? usual : odd).push(message);
   }
   // Of too many, some: those that nothing happened to are thinned out first, evenly.
   const thin = (all, most) => (all.length <= most ? all : all.filter((_, index) => Math.floor((index + 1) * most / all.length) > Math.floor(index * most / all.length)));
@@ -243,7 +243,7 @@ function chosenMessages() {
 }
 
 // The shape tells what became of it: arrived, a full head; late, a bent line and a hollow head; lost, broken off at a
-// cross; a copy, a double head; still under way, dots without a head.
+// cross; a copy, a double head; still under way, dots without a head; sent to where nothing is known, a ring.
 function arrow(g, message, alpha, width, colour) {
   const { fate } = message, until = message.until ?? end;
   const x1 = x(message.t), y1 = lineOf(message.from);
@@ -267,15 +267,16 @@ function arrow(g, message, alpha, width, colour) {
     if (full) g.fill(); else { g.save(); g.fillStyle = colours.back; g.fill(); g.restore(); g.stroke(); }
   };
   if (fate === 'arrived') head(x2, y2, true);
+  if (fate === 'unknown') { g.beginPath(); g.arc(x2, y2 - Math.sign(y2 - y1) * 3, 3, 0, 7); g.stroke(); }
   if (fate === 'late') head(x2, y2, false);
   if (fate === 'copy') { head(x2, y2, true); head(x2 - 6 * Math.cos(angle), y2 - 6 * Math.sin(angle), true); }
   if (fate === 'lost') { g.lineWidth = Math.max(1.6, width); g.beginPath(); g.moveTo(x2 - 4, y2 - 4); g.lineTo(x2 + 4, y2 + 4); g.moveTo(x2 + 4, y2 - 4); g.lineTo(x2 - 4, y2 + 4); g.stroke(); }
   g.globalAlpha = 1; g.lineWidth = 1;
   targets.push({ kind: 'message', message: message.at, x1, y1, x2, y2, text: wordsOfMessage(message) });
 }
-const FATES = { arrived: 'arrived', late: 'arrived late', lost: 'lost', copy: 'a copy, handled again', under_way: 'still on its way at the end' };
+const FATES = { arrived: 'arrived', late: 'arrived late', lost: 'lost', copy: 'a copy, handled again', under_way: 'still on its way at the end', unknown: 'what became of it is not known here' };
 function wordsOfMessage(message) {
-  const took = message.until !== undefined ? ` after ${span(message.until - message.t)}` : '';
+  const took = message.until > message.t ? ` after ${span(message.until - message.t)}` : '';
   return `${message.sort} from ${lanes[message.from].name} to ${lanes[message.to].name}: ${FATES[message.fate]}${took}${message.why ? `: ${message.why}` : ''}`;
 }
 

@@ -140,14 +140,16 @@ function drawLegend() {
     const head = (px, full) => { g.beginPath(); g.moveTo(px + 2, fate === 'late' ? 10 : 7); g.lineTo(px - 5, 4); g.lineTo(px - 5, 10); g.closePath(); if (full) g.fill(); else { g.fillStyle = colours.back; g.fill(); g.stroke(); } };
     if (fate === 'arrived') head(30, true);
     if (fate === 'late') head(29, false);
+    if (fate === 'unknown') { g.beginPath(); g.arc(28, 7, 3, 0, 7); g.stroke(); }
     if (fate === 'copy') { head(30, true); head(24, true); }
     if (fate === 'lost') { g.beginPath(); g.moveTo(17, 3); g.lineTo(25, 11); g.moveTo(25, 3); g.lineTo(17, 11); g.stroke(); }
   };
   sample('arrived', line('arrived')); sample('late', line('late')); sample('lost', line('lost')); sample('copy', line('copy')); sample('under way', line('under_way'));
+  if (lanes.some((lane) => lane.remote)) sample('not known', line('unknown'));
   const shade = (kind) => (g) => { if (kind === 'down') { g.fillStyle = colours.down; g.fillRect(1, 1, 32, 12); } g.fillStyle = pattern(g, kind); g.globalAlpha = .8; g.fillRect(1, 1, 32, 12); };
   sample('cannot send to a node', shade('cut')); sample('paused', shade('pause')); sample('down', shade('down'));
   const bar = (passive) => (g) => { g.fillStyle = childColour('c1'); g.fillRect(1, 2, 32, 10); if (passive) { g.fillStyle = pattern(g, 'passive'); g.fillRect(1, 2, 32, 10); } };
-  sample('a child’s active copy', bar(false)); sample('passive', bar(true));
+  sample('a child’s active copy', bar(false)); sample('passive, frozen or standing by', bar(true));
   sample('starting', (g) => { g.strokeStyle = childColour('c1'); g.strokeRect(1.5, 4, 31, 6); });
   sample('quorum held', (g) => { g.fillStyle = colours.good; g.globalAlpha = .55; g.fillRect(1, 4, 32, 6); });
   sample('locked', (g) => { g.fillStyle = pattern(g, 'locked'); g.fillRect(1, 4, 32, 6); g.strokeStyle = colours.bad; g.strokeRect(1, 4, 32, 6); });
@@ -281,7 +283,8 @@ function fromLink() {
 $('title').textContent = history_.title;
 $('about').textContent = `${history_.about}${history_.repeat ? ` · repeat: ${history_.repeat}` : ''}`;
 $('about').title = $('about').textContent;
-$('verdict').textContent = pins.length === 0 ? 'nothing was violated' : pins.map((pin) => `${pin.rule} violated`).filter((it, at, all) => all.indexOf(it) === at).join(', ');
+// A record of one node has no oracles: it says nothing of what must hold.
+$('verdict').textContent = pins.length === 0 ? (lanes.some((lane) => lane.remote) ? '' : 'nothing was violated') : pins.map((pin) => `${pin.rule} violated`).filter((it, at, all) => all.indexOf(it) === at).join(', ');
 $('verdict').className = pins.length ? 'bad' : 'good';
 $('pin').hidden = !pins.length;
 $('scrub').max = Math.max(0, steps.length - 1);

@@ -112,7 +112,7 @@ function spansOf() {
           parts: [{ t, role: act.role, token: act.token }] });
       }
       const it = lane.open.get(act.seq);
-      if (it && act.act === 'role') it.parts.push({ t, role: act.role, token: act.token });
+      if (it && act.act === 'role') it.parts.push({ t, role: act.role, token: act.token || it.parts.at(-1).token });
       if (it && act.act === 'stop') { it.stopAt ??= t; it.why = act.why; }
     }
     if (step.state) {

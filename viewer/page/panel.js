@@ -27,7 +27,7 @@ function showMessage(detail, message, verb) {
   const p = make('p'), other = verb === 'handles' ? message.from : message.to;
   const far = verb === 'handles' ? message.sentStep : message.handledStep;
   p.append(verb === 'handles' ? `← ${message.sort} from ${lanes[other].name}, ` : `→ ${message.sort} to ${lanes[other].name}, `);
-  p.append(`${FATES[message.fate]}${message.until !== undefined ? ` after ${span(message.until - message.t)}` : ''}${message.why ? `: ${message.why}` : ''}`);
+  p.append(`${FATES[message.fate]}${message.until > message.t ? ` after ${span(message.until - message.t)}` : ''}${message.why ? `: ${message.why}` : ''}`);
   if (far >= 0) p.append(' · ', link(`step ${firstStep + far}`, far));
   if (message.text) p.append(make('br'), make('code', message.text));
   detail.append(p);
@@ -36,7 +36,7 @@ function wordsOfAct(act) {
   switch (act.act) {
     case 'start': return `start ${act.child}, instance ${act.seq}, ${act.role}, token ${act.token}`;
     case 'stop': return `stop ${act.child}, instance ${act.seq}: ${act.why}`;
-    case 'role': return `${act.child}, instance ${act.seq}, is ${act.role} from here on, token ${act.token}`;
+    case 'role': return `${act.child}, instance ${act.seq}, is ${act.role} from here on${act.token ? `, token ${act.token}` : ''}`;
     case 'reply': return `reply to ${act.text}`;
     case 'hook': return `hook ${act.text}`;
     default: return act.text;

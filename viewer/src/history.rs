@@ -163,7 +163,7 @@ pub enum Act {
         child: String,
         /// Its number.
         seq: u64,
-        /// The part it plays.
+        /// The part it plays: `active`, `passive`, or `standby` where it waits for the state of another copy.
         role: String,
         /// Its token.
         token: String,
@@ -183,9 +183,9 @@ pub enum Act {
         child: String,
         /// Its number.
         seq: u64,
-        /// The part.
+        /// The part: `frozen` while its state is on its way to another copy.
         role: String,
-        /// Its token from here on.
+        /// Its token from here on; empty where it keeps the one it has.
         token: String,
     },
     /// Answer a caller.
@@ -220,6 +220,8 @@ pub enum Fate {
     Lost,
     /// It is a copy: the same was handled before, or will be.
     Copy,
+    /// It went to a node of which nothing else is known.
+    Unknown,
 }
 
 /// What one node sent to another.

@@ -113,6 +113,7 @@ impl Recorder {
 
     /// A message is sent, in the step under way if there is one. Returns its number.
     pub fn sent(&mut self, t: u64, from: u32, to: u32, message: &Message) -> u64 {
+        let remote = self.history.lanes[to as usize].remote;
         let step = self.open.as_mut().filter(|open| open.step.lane == from).map(|open| {
             open.sent = true;
             self.history.first_step + self.history.steps.len() as u64
@@ -122,8 +123,8 @@ impl Recorder {
             from,
             to,
             step,
-            fate: Fate::UnderWay,
-            until: None,
+            fate: if remote { Fate::Unknown } else { Fate::UnderWay },
+            until: remote.then_some(t),
             handled: None,
             chatter: words::is_chatter(message),
             sort: words::sort(message),
@@ -273,7 +274,10 @@ impl Recorder {
                 }
                 Act::Role { seq, role, token, .. } => {
                     for it in lane.instances.iter_mut().filter(|it| it.seq == seq) {
-                        (it.role, it.token) = (role.clone(), token.clone());
+                        it.role.clone_from(&role);
+                        if !token.is_empty() {
+                            it.token.clone_from(&token);
+                        }
                     }
                 }
                 _ => {}

@@ -93,10 +93,10 @@ fn answered(reply: &Reply) -> String {
 pub(crate) fn effect(effect: &Effect) -> Option<Act> {
     Some(match effect {
         Effect::Send { .. } | Effect::RegistryChanged { .. } | Effect::ViewChanged { .. } => return None,
-        Effect::Start { spec, pid, token, role: part, .. } => Act::Start {
+        Effect::Start { spec, pid, token, role: part, standby, .. } => Act::Start {
             child: spec.id.as_str().to_owned(),
             seq: pid.sequence,
-            role: role(*part),
+            role: if *standby { "standby".to_owned() } else { role(*part) },
             token: token.to_string(),
         },
         Effect::Stop { id, sequence, why, .. } => {
@@ -104,6 +104,16 @@ pub(crate) fn effect(effect: &Effect) -> Option<Act> {
         }
         Effect::SetRole { id, sequence, role: part, token, .. } => {
             Act::Role { child: id.as_str().to_owned(), seq: *sequence, role: role(*part), token: token.to_string() }
+        }
+        // Only children of which one copy is to run are frozen, or stand by.
+        Effect::Serve { id, sequence, token, .. } => Act::Role {
+            child: id.as_str().to_owned(),
+            seq: *sequence,
+            role: role(Role::Active),
+            token: token.to_string(),
+        },
+        Effect::TakeState { id, sequence, .. } => {
+            Act::Role { child: id.as_str().to_owned(), seq: *sequence, role: "frozen".to_owned(), token: String::new() }
         }
         Effect::Reply { id, reply } => Act::Reply { text: format!("request {}: {}", id.0, answered(reply)) },
         Effect::Hook { event, .. } => Act::Hook { text: debugged(event) },

@@ -1,6 +1,9 @@
 //! The format, the recorder and the page, without a browser; `.ci/viewer` opens the page in one.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../../fuzz/bodies/trace_load.rs"]
+mod trace_load;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +13,7 @@ use process_hub_core::request::{Request, StartOptions};
 use process_hub_core::spec::ChildSpec;
 use process_hub_core::{ChildEvent, Effect, Effects, Input, Message, Node, Time};
 use process_hub_viewer::{About, Act, Fate, History, HistoryError, Recorder, What};
+use proptest::prelude::*;
 
 const EXAMPLE: &str = include_str!("fixtures/example.json");
 
@@ -87,7 +91,7 @@ fn the_example_is_read_and_written_as_it_is() {
     let history = History::read(EXAMPLE).unwrap();
     assert_eq!(History::read(&history.json().unwrap()).unwrap(), history);
     let fates = history.messages.iter().map(|message| message.fate).collect::<std::collections::BTreeSet<_>>();
-    assert_eq!(fates.len(), 5, "one of everything, for the browser's test");
+    assert_eq!(fates.len(), 5, "one of everything that a simulator tells, for the browser's test");
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn messages_are_followed_to_their_end() {
     let fate = |number: u64| history.messages[usize::try_from(number).unwrap()].fate;
     assert_eq!(
         [fate(quick), fate(slow), fate(lost), fate(under_way)],
-        [Fate::Arrived, Fate::Late, Fate::Lost, Fate::UnderWay]
+        [Fate::Arrived, Fate::Late, Fate::Lost, Fate::Unknown]
     );
     assert_eq!(history.messages.iter().filter(|message| message.fate == Fate::Copy).count(), 1);
     assert!(history.messages.iter().all(|message| message.sort == "keepalive" && message.chatter));
@@ -178,4 +182,20 @@ fn what_was_forgotten_is_what_the_lanes_begin_with() {
     assert!(few.lanes[0].instances.iter().all(|instance| instance.up));
     assert_eq!(few.violations[0].step, all.violations[0].step);
     History::read(&few.json().unwrap()).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn no_text_can_do_harm(text in ".{0,200}") {
+        trace_load::run(text.as_bytes());
+    }
+
+    /// The example with one piece of it cut out, or said again.
+    #[test]
+    fn no_change_of_a_good_history_can_do_harm(at in any::<prop::sample::Index>(), len in 1..40_usize, twice in any::<bool>()) {
+        let at = at.index(EXAMPLE.len() - len);
+        let piece = if twice { &EXAMPLE[at..at + len] } else { "" };
+        let changed = [&EXAMPLE[..at], piece, piece, &EXAMPLE[at + len..]].concat();
+        trace_load::run(changed.as_bytes());
+    }
 }

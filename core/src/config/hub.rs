@@ -5,27 +5,33 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::strategy::{Distribution, Migration, Partition, Redundancy, Synchronization};
-use super::{ConfigError, positive};
+use super::{ConfigError, as_text, positive};
 use crate::hashing::stable_hash;
 use crate::id::HubId;
 
 /// What a hub is told at its start. Two nodes speak for the same hub only if all of it is equal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HubConfig {
     /// Its name.
     pub id: HubId,
     /// Which node each child belongs to.
+    #[serde(with = "as_text")]
     pub distribution: Distribution,
     /// How many copies run.
+    #[serde(with = "as_text")]
     pub redundancy: Redundancy,
     /// How a child moves.
+    #[serde(with = "as_text")]
     pub migration: Migration,
     /// How changes reach the other members.
+    #[serde(with = "as_text")]
     pub synchronization: Synchronization,
     /// What happens while the cluster is in parts.
+    #[serde(with = "as_text")]
     pub partition: Partition,
     /// How many children may be on their way from this node to others at one time, at least 1. Default 256. Lower it
     /// where a move is dear.
@@ -54,6 +60,7 @@ pub struct HubConfig {
     pub first_start: bool,
     /// A deliberate defect.
     #[cfg(feature = "sabotage")]
+    #[serde(skip)]
     pub sabotage: Option<Sabotage>,
 }
 

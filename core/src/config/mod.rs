@@ -73,6 +73,31 @@ impl ConfigError {
     }
 }
 
+/// Strategies are written down as their text. One of somebody's own can be written, and not read back: what it does is
+/// not in the text.
+mod as_text {
+    use alloc::string::ToString;
+    use core::str::FromStr;
+
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+    use smol_str::SmolStr;
+
+    use super::ConfigError;
+
+    pub(super) fn serialize<T: ToString, S: Serializer>(strategy: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&strategy.to_string())
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err = ConfigError>,
+        D: Deserializer<'de>,
+    {
+        SmolStr::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
 fn positive(field: &'static str, span: Duration) -> Result<(), ConfigError> {
     const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
     if span.is_zero() || span > LONGEST {

@@ -4,6 +4,8 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ConfigError, limits, positive};
 use crate::hashing::MAX_WEIGHT;
 use crate::id::{Addr, NodeId};
@@ -11,7 +13,7 @@ use crate::message::Attributes;
 use crate::spec::Labels;
 
 /// What a node is told at its start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeConfig {
     /// Its name, unique in the cluster.
     pub name: NodeId,
@@ -61,7 +63,7 @@ impl NodeConfig {
 
 /// How a node watches the others. The defaults aim at ten nodes on one network: a killed process is known everywhere
 /// in half a second, a silent machine in three, a heal in five.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MembershipConfig {
     /// One member is probed in each such period. Raise it on slow networks: detection slows in proportion.
     pub probe_period: Duration,

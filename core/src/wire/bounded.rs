@@ -99,6 +99,20 @@ pub(crate) mod payload {
     }
 }
 
+/// As many bytes as there are, in a record that this node has written itself: of what its own callers and children said,
+/// the limits are checked where it is handled.
+pub(crate) fn any<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    from.deserialize_bytes(Raw::<{ usize::MAX }>)
+}
+
+/// The same, or words.
+pub(crate) fn any_or_words<'de, D: Deserializer<'de>>(from: D) -> Result<Result<Bytes, SmolStr>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Any(#[serde(deserialize_with = "any")] Bytes);
+
+    Ok(Result::<Any, SmolStr>::deserialize(from)?.map(|Any(bytes)| bytes))
+}
+
 struct Raw<const MAX: usize>;
 
 impl<'de, const MAX: usize> Visitor<'de> for Raw<MAX> {

@@ -7,6 +7,7 @@ pub(crate) mod bounded;
 mod codec;
 mod frame;
 mod handshake;
+pub mod record;
 
 pub use codec::{DecodeError, ENCODING, EncodeError, decode, encode};
 pub use frame::{FrameError, FrameReader, PREFIX, prefix, write_frame};

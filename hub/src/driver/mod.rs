@@ -15,6 +15,7 @@ use process_hub_core::config::NodeConfig;
 use process_hub_core::hook::HookKind;
 use process_hub_core::id::{Addr, Boot, RequestId};
 use process_hub_core::request::{Reply, Request};
+use process_hub_core::wire::record::Beginning;
 use process_hub_core::{Effects, Input, Node, Time};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
@@ -26,6 +27,7 @@ use crate::error::{OpenHubError, StartNodeError};
 use crate::handle::{Command, Hub, NodeHandle, NodeShared};
 use crate::instance::yield_now;
 use crate::options::NodeOptions;
+use crate::record::Tape;
 use crate::runtime::{AnyRuntime, Runtime};
 use crate::session::{self, Credentials, News, Stop};
 use crate::stats::Stats;
@@ -64,7 +66,9 @@ pub async fn start<R: Runtime, T: Transport>(
     config.membership = options.membership.clone();
     (config.weight, config.labels) = (options.weight, options.labels.clone());
     let boot = options.boot.unwrap_or_else(|| boot(&runtime));
-    let node = Node::new(config, boot, runtime.random_u64())?;
+    let seed = runtime.random_u64();
+    let beginning = options.record.is_some().then(|| Beginning { config: config.clone(), boot, seed });
+    let node = Node::new(config, boot, seed)?;
 
     let credentials = Credentials::new(&options, node.member(), &advertises)?;
     let (commands, from_handles) = mpsc::channel(COMMANDS);
@@ -90,7 +94,8 @@ pub async fn start<R: Runtime, T: Transport>(
     let links = Arc::new(links);
     let span = tracing::info_span!("node", node = %shared.member.node, boot = shared.member.boot.0);
     let dialler = Dialler { links: links.clone(), span: span.clone() };
-    let driver = Driver::new(node, shared.clone(), Box::new(dialler), stop);
+    let mut driver = Driver::new(node, shared.clone(), Box::new(dialler), stop);
+    driver.tape = options.record.zip(beginning).and_then(|(sink, beginning)| Tape::begin(sink, beginning));
     let inbox = Inbox::new(from_handles, from_children, from_links);
     runtime.spawn(session::accept(links, listener, stopped).instrument(span.clone()));
     runtime.spawn(driver.run(inbox).instrument(span));
@@ -136,6 +141,8 @@ struct Driver {
     // When the timers and the links were last looked after.
     looked_after: Time,
     stopping: bool,
+    /// What is recorded of the node, if anything is.
+    tape: Option<Tape>,
 }
 
 /// Who waits for a reply of the core.
@@ -159,6 +166,7 @@ impl Driver {
             later: Vec::new(),
             looked_after: Time::ZERO,
             stopping: false,
+            tape: None,
         }
     }
 
@@ -180,6 +188,9 @@ impl Driver {
     fn look_after(&mut self) {
         self.tick();
         self.links.flush();
+        if let Some(tape) = &mut self.tape {
+            tape.flush();
+        }
         self.looked_after = self.now();
     }
 
@@ -256,7 +267,13 @@ impl Driver {
     fn handle(&mut self, now: Time, input: Input) {
         self.shared.stats.inputs.one();
         let mut effects = std::mem::take(&mut self.effects);
+        if let Some(tape) = &mut self.tape {
+            tape.input(now, &input);
+        }
         self.node.handle(now, input, &mut effects);
+        if let Some(tape) = &mut self.tape {
+            tape.effects(&effects);
+        }
         // Links that the effects open are to be opened in the life that the node goes by now.
         self.shared.boot.store(self.node.member().boot.0, Ordering::Release);
         self.shared.stats.effects.add(effects.len() as u64);
@@ -278,6 +295,9 @@ impl Driver {
     /// Ends children, links and listening, and waits a little for what is queued on the links to be written.
     async fn close(mut self, mut inbox: Inbox) {
         self.announce_end();
+        if let Some(mut tape) = self.tape.take() {
+            tape.flush();
+        }
         self.children.kill_all();
         self.hubs_mut().clear();
         self.links.close_all();

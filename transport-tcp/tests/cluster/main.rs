@@ -13,4 +13,5 @@ mod cli;
 mod demo;
 mod failures;
 mod partitions;
+mod record;
 mod steering;

@@ -9,6 +9,7 @@ mod failure;
 mod manifest;
 mod node;
 mod output;
+mod replay;
 mod secret;
 mod settings;
 mod signals;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::SetWeight(args) => client::set_weight(&args),
         Command::SetLabels(args) => client::set_labels(&args),
         Command::ResetClusterSize(args) => client::reset_cluster_size(&args),
+        Command::Replay(args) => replay::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

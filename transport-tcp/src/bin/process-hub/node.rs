@@ -90,6 +90,9 @@ async fn start(args: &NodeArgs, membership: MembershipConfig) -> Outcome<NodeHan
     if args.accept_plaintext {
         builder = builder.accept_plaintext();
     }
+    if let Some(dir) = &args.record {
+        builder = builder.record(dir, args.record_mb << 20);
+    }
     builder.start().await.map_err(|error| {
         let text = error.to_string();
         let (message, hint) = text.rsplit_once(": ").unwrap_or((&text, ""));

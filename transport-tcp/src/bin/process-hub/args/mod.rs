@@ -3,6 +3,8 @@
 mod client;
 mod node;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client::{
@@ -64,6 +66,24 @@ pub(crate) enum Command {
     SetLabels(LabelsArgs),
     /// Say how many nodes a cluster under a quorum has, when it has become smaller for good
     ResetClusterSize(ResetArgs),
+    /// Do again what a node did, from its flight record, and show it
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The files of one life of a node, in order; or the directory that they are in, for its newest life
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Write a page that shows what happened: open it in a browser
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write what the page shows as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+    /// Print the outcome as JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -42,6 +42,12 @@ pub(crate) struct NodeArgs {
     /// How long children may take to move or end when the node leaves, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     pub(crate) leave_timeout: u64,
+    /// Write down what the node is handed, into files in this directory: `process-hub replay` does it again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+    /// How much these files may take in all, in mebibytes; half is for the beginning, half for the newest
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) record_mb: u64,
     /// Leave when standard input closes: for a parent process that must leave nothing behind
     #[arg(long)]
     pub(crate) until_stdin_closes: bool,
