@@ -149,7 +149,8 @@ impl Outbox {
         self.bytes += bytes;
     }
 
-    fn close(&mut self) {
+    /// Closes the open batch: what comes next is told by the names that origins have from here on.
+    pub(crate) fn close(&mut self) {
         if self.bytes == 0 {
             return;
         }

@@ -118,10 +118,10 @@ fn a_forgotten_node_that_still_lives_is_turned_away() {
     c.assert_converged();
 }
 
-/// A clock that was set back gives a life a boot that counts as one whose starts all have seen. What it declares before it
-/// meets the others is kept, under another boot.
+/// A life whose clock was set back, among many that are compacted, keeps what it declares before it meets the others. (One whose
+/// boot is below a closed one is in the core's own tests.)
 #[test]
-fn a_life_below_what_was_compacted_loses_nothing() {
+fn a_life_with_an_older_clock_loses_nothing() {
     let mut c = Cluster::new(3);
     for at in 0..4 {
         another_life(&mut c, "n3", at);

@@ -80,6 +80,7 @@ impl Hub {
         let new = member(Boot(closed.0.max(self.me.boot.0).saturating_add(1)));
         self.mints = new.boot;
         self.lives.meet(&self.me.node, Life { boot: self.me.boot, mints: self.mints, forgotten: false });
+        self.outbox.close();
         let Some((live, known_as)) = self.registry.rename_origin(&former, &new) else { return };
         for (key, dot) in live {
             self.op += 1;

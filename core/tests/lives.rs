@@ -1,0 +1,88 @@
+//! A clock that was set back: others take all starts of a boot like this life's for seen.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use process_hub_core::config::HubConfig;
+use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
+use process_hub_core::message::{
+    Attributes, Batch, Hello, HubMessage, Message, Phase, WireContext, WireMemory, WireSeen,
+};
+use process_hub_core::request::{Request, StartOptions};
+use process_hub_core::spec::ChildSpec;
+use process_hub_core::{Effect, Effects, Hub, HubInput, Time};
+
+fn member(name: &str, boot: u64) -> Member {
+    Member { node: NodeId::new(name).unwrap(), boot: Boot(boot) }
+}
+
+/// What an input leads to be said.
+fn said(hub: &mut Hub, input: HubInput) -> Vec<HubMessage> {
+    let mut effects = Effects::new();
+    hub.handle(Time::from_millis(1), input, &mut effects);
+    let body = |effect| match effect {
+        Effect::Send { message: Message::Hub { body, .. }, .. } => Some(body),
+        _ => None,
+    };
+    effects.into_iter().filter_map(body).collect()
+}
+
+fn hear(hub: &mut Hub, body: HubMessage) -> Vec<HubMessage> {
+    said(hub, HubInput::Message { from: member("n2", 3), body })
+}
+
+fn hello(hub: &Hub) -> HubMessage {
+    HubMessage::Hello(Hello {
+        config: hub.config().digest(),
+        fields: vec![],
+        phase: Phase::Ready,
+        minted: Boot(3),
+        position: None,
+        answer: false,
+        attributes: Attributes::default(),
+        memory: WireMemory::default(),
+        known: None,
+    })
+}
+
+/// The batches among them.
+fn batches(said: &[HubMessage]) -> Vec<&Batch> {
+    let batch = |body| match body {
+        &HubMessage::Batch { ref batch, .. } => Some(batch.as_ref()),
+        _ => None,
+    };
+    said.iter().filter_map(batch).collect()
+}
+
+#[test]
+fn what_a_life_below_a_closed_one_has_declared_goes_on_under_another() {
+    let mut hub = Hub::new(HubConfig::new(HubId::new("h").unwrap()), member("n1", 5), true, Time::ZERO).unwrap();
+    let id = ChildId::new("c").unwrap();
+    let children = vec![ChildSpec::new(id.clone(), Kind::new("k").unwrap(), Vec::new())];
+    let request = Request::Start { hub: HubId::new("h").unwrap(), children, options: StartOptions::default() };
+    said(&mut hub, HubInput::Request { id: RequestId(1), request });
+    said(&mut hub, HubInput::MemberUp(member("n2", 3)));
+    let hello = hello(&hub);
+    let asked = hear(&mut hub, hello);
+    let round = asked.iter().find_map(|body| match body {
+        HubMessage::Pull { round, .. } => Some(*round),
+        _ => None,
+    });
+    // Of n1, all up to and with boot 9 is seen there, and nothing of it is left.
+    let seen = vec![WireSeen { origin: member("n1", 9), upto: u64::MAX, beyond: vec![] }];
+    let context = WireContext { seen, ..WireContext::default() };
+    let buckets = vec![0; 1_024];
+    let asked = hear(&mut hub, HubMessage::Digests { round: round.unwrap(), context: context.clone(), buckets });
+    let Some(&HubMessage::PullRange { round, from, to, .. }) =
+        asked.iter().find(|body| matches!(body, HubMessage::PullRange { .. }))
+    else {
+        panic!("it asks for what differs: {asked:?}");
+    };
+    let (origins, dots, entries, assigns) = (vec![], vec![], vec![], vec![]);
+    hear(&mut hub, HubMessage::Listing { round, from, to, context, origins, dots, entries, assigns });
+    assert_eq!(hub.registry().len(), 1, "it was declared here, whatever is seen there");
+    let told = said(&mut hub, HubInput::Tick);
+    let changes = batches(&told).into_iter().find(|batch| !batch.stops.is_empty()).unwrap();
+    let boot = |origin: u16| changes.origins[usize::from(origin)].boot;
+    assert_eq!(changes.starts.iter().map(|start| boot(start.dot.origin)).collect::<Vec<_>>(), [Boot(10)]);
+    assert_eq!(changes.stops[0].dots.iter().map(|dot| boot(dot.origin)).collect::<Vec<_>>(), [Boot(5)]);
+}
