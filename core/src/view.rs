@@ -66,6 +66,9 @@ pub(crate) struct View {
     /// A deliberate defect: owners by the order in which members were met.
     #[cfg(feature = "sabotage")]
     pub(crate) in_join_order: bool,
+    /// A deliberate defect: this node starts what it does not own.
+    #[cfg(feature = "sabotage")]
+    pub(crate) flips: bool,
     #[cfg(feature = "sabotage")]
     met: Vec<NodeId>,
 }
@@ -94,6 +97,8 @@ impl View {
             deadline: Time::ZERO,
             #[cfg(feature = "sabotage")]
             in_join_order: false,
+            #[cfg(feature = "sabotage")]
+            flips: config.sabotage == Some(crate::config::Sabotage::FlipFlop),
             #[cfg(feature = "sabotage")]
             met: Vec::new(),
         }
@@ -324,6 +329,10 @@ impl View {
 
     /// Whether this node may start a copy of a child of which fewer than enough are claimed by others.
     pub(crate) fn may_start(&self, subject: &Subject<'_>) -> bool {
+        #[cfg(feature = "sabotage")]
+        if self.flips {
+            return self.mine.is_some();
+        }
         let since = || {
             self.continuous
                 && self.is_by_ring(subject)

@@ -9,8 +9,13 @@ const STRATEGIES: [&str; 5] = ["consistent-hashing", "singularity", "cold-swap",
 
 /// Runs seeds until one fails, and gives the invariants that were broken.
 fn caught(sabotage: Sabotage) -> Vec<&'static str> {
-    let named = |options: Options, name: &&str| options.with(name).unwrap_or_else(|error| panic!("{error}"));
-    let base = STRATEGIES.iter().fold(Options::default(), named);
+    caught_with(sabotage, None)
+}
+
+/// The same with another strategy of migration.
+fn caught_with(sabotage: Sabotage, migration: Option<&str>) -> Vec<&'static str> {
+    let named = |options: Options, name: &str| options.with(name).unwrap_or_else(|error| panic!("{error}"));
+    let base = STRATEGIES.into_iter().chain(migration).fold(Options::default(), named);
     for seed in 0..400 {
         let mut options = base;
         (options.seed, options.sabotage) = (seed, Some(sabotage));
@@ -50,4 +55,34 @@ fn retracting_instead_of_filtering_is_caught() {
 fn compacting_what_others_have_not_seen_is_caught() {
     let found = caught(Sabotage::CompactEarly);
     assert!(found.iter().any(|id| ["L1", "L2", "R6", "S7", "S8"].contains(id)), "{found:?}");
+}
+
+#[test]
+fn a_snapshot_before_the_freeze_is_caught() {
+    let found = caught_with(Sabotage::SnapshotBeforeFreeze, Some("hot-handover"));
+    assert!(found.iter().any(|id| ["S15", "S16"].contains(id)), "{found:?}");
+}
+
+#[test]
+fn ending_a_copy_on_an_unknown_outcome_is_caught() {
+    let found = caught_with(Sabotage::EndOnUnknownOutcome, Some("hot-handover"));
+    assert!(found.iter().any(|id| ["S15", "S17"].contains(id)), "{found:?}");
+}
+
+#[test]
+fn a_copy_that_is_given_a_second_state_is_caught() {
+    let found = caught_with(Sabotage::ReuseStandby, Some("hot-handover"));
+    assert!(found.contains(&"S16"), "{found:?}");
+}
+
+#[test]
+fn a_state_that_goes_with_its_copy_is_caught() {
+    let found = caught_with(Sabotage::ForgetState, Some("cold-handover"));
+    assert!(found.contains(&"S16"), "{found:?}");
+}
+
+#[test]
+fn a_node_that_undoes_what_it_did_is_caught() {
+    let found = caught_with(Sabotage::FlipFlop, Some("autonomous"));
+    assert!(found.iter().any(|id| ["S18", "L7", "S27"].contains(id)), "{found:?}");
 }

@@ -79,6 +79,16 @@ pub enum Sabotage {
     RetractInsteadOfFilter,
     /// What was seen of a life that is over is compacted although others may have seen more of it.
     CompactEarly,
+    /// A copy whose state was taken goes on handling messages.
+    SnapshotBeforeFreeze,
+    /// The old copy is ended when the time of its move is up, whatever has become of the new one.
+    EndOnUnknownOutcome,
+    /// A copy that stood by in a move that was given up stays, and is given the state of the next.
+    ReuseStandby,
+    /// A copy that has ended takes its state with it.
+    ForgetState,
+    /// A node that acts by itself starts a copy that it has just ended, and does not own.
+    FlipFlop,
 }
 
 #[cfg(feature = "sabotage")]

@@ -139,6 +139,11 @@ impl Hub {
 
     /// Hands a message to an instance of this node, or keeps it for one that is about to be given away.
     fn deliver(&mut self, step: &mut Step<'_>, id: &ChildId, sequence: u64, message: Queued) -> Result<(), CallError> {
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::SnapshotBeforeFreeze) {
+            self.hand(step, id, sequence, message);
+            return Ok(());
+        }
         let Some(source) = self.migrations.source_mut(sequence) else {
             self.hand(step, id, sequence, message);
             return Ok(());

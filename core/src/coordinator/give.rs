@@ -107,6 +107,8 @@ impl Hub {
         source.until = limit;
         if hot && !loses {
             source.stage = Stage::Frozen;
+            #[cfg(feature = "sabotage")]
+            self.goes_on_handling(step, key, sequence);
             return self.follow(step, key, sequence);
         }
         (source.stage, source.until) = (Stage::Ending, None);
@@ -261,11 +263,22 @@ impl Hub {
         }
     }
 
+    #[cfg(feature = "sabotage")]
+    fn goes_on_handling(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
+        let Some(row) = self.registry.record(key).and_then(Record::mine) else { return };
+        if self.is_sabotaged(crate::config::Sabotage::SnapshotBeforeFreeze) {
+            let (hub, id, token) = (self.config.id.clone(), key.id.clone(), self.registry.token(row));
+            step.fx.push(Effect::Serve { hub, id, sequence, token });
+        }
+    }
+
     // ---- states of copies that have ended
 
     /// Whether the state of a copy that has ended just now is kept, and not all that is left of it gone.
     pub(super) fn keeps(&self, key: &Key, sequence: u64) -> bool {
         let ending = self.migrations.source(sequence).is_some_and(|source| source.stage == Stage::Ending);
+        #[cfg(feature = "sabotage")]
+        let ending = ending && !self.is_sabotaged(crate::config::Sabotage::ForgetState);
         let Some(record) = self.registry.record(key).filter(|_| ending && !self.quorum.locked) else { return false };
         record.winner().zip(record.mine()).is_some_and(|(winner, mine)| winner.dot == mine.dot())
     }
@@ -403,6 +416,11 @@ impl Hub {
             return self.send_parts(step, sequence, true);
         }
         source.until = None;
+        #[cfg(feature = "sabotage")]
+        if stage == Stage::Frozen && self.is_sabotaged(crate::config::Sabotage::EndOnUnknownOutcome) {
+            return self.stop_instance(step, &key, sequence, StopReason::Moved);
+        }
+        let Some(source) = self.migrations.source_mut(sequence) else { return };
         match stage {
             Stage::Freezing => {
                 self.failed(step, &key, "it did not give its state in time");

@@ -58,6 +58,12 @@ impl Hub {
                 }
             }
             HandoverStep::Commit => self.committed(step, &key, mark),
+            #[cfg(feature = "sabotage")]
+            HandoverStep::Abort if self.is_sabotaged(crate::config::Sabotage::ReuseStandby) => {
+                if let Some(taker) = self.migrations.taker_mut(to) {
+                    taker.transfer = None;
+                }
+            }
             HandoverStep::Abort => {
                 if self.migrations.stands_by(to) {
                     self.supervisor.hold(&key, step.now + RETRY);

@@ -104,7 +104,7 @@ impl StateMoves {
     }
 
     fn serves(&self, key: Key, truth: &Truth, verdict: &mut Verdict<'_>) {
-        let Some(instance) = truth.instances.get(&key).filter(|instance| instance.standby) else { return };
+        let Some(instance) = truth.instances.get(&key) else { return };
         let (host, id) = (key.0, &instance.id);
         match self.taken.get(&key) {
             Some(state) => {
