@@ -307,7 +307,7 @@ fn a_state_that_is_too_large_or_damaged_is_not_given() {
     let (from, to) = (moving.from.clone(), moving.to.clone());
     let source = moving.world.member(&from).unwrap();
     let at = moving.world.hubs[&node(&to)].local().next().unwrap().1;
-    let mut say = |moving: &mut Moving, from: &Member, step: HandoverStep| {
+    let say = |moving: &mut Moving, from: &Member, step: HandoverStep| {
         let body = HubMessage::Handover { id: id("c"), source: 1, to: at, attempt: 7, step };
         moving.input(&to, HubInput::Message { from: from.clone(), body });
         moving.run();
