@@ -398,9 +398,10 @@ impl Hub {
             Err(reason) => {
                 let (id, node) = (key.id.clone(), to.0.node);
                 self.hook(step, HookEvent::MigrationFailed { id, node, reason: super::bounded(reason) });
-                match source_stage(self, sequence) {
-                    Some(Stage::Frozen) => self.give_up(step, &key, sequence),
-                    // Nobody will take it: the next copy begins without.
+                match self.migrations.source_mut(sequence) {
+                    Some(source) if source.stage == Stage::Frozen => self.give_up(step, &key, sequence),
+                    // The owner starts another copy, which may take it; after a while one begins without.
+                    Some(source) if handover => source.sending = None,
                     _ => self.drop_kept(step, &key, sequence),
                 }
             }
@@ -442,8 +443,4 @@ impl Hub {
             }
         }
     }
-}
-
-fn source_stage(hub: &Hub, sequence: u64) -> Option<Stage> {
-    hub.migrations.source(sequence).map(|source| source.stage)
 }
