@@ -94,12 +94,17 @@ pub enum Sabotage {
 #[cfg(feature = "sabotage")]
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 5] = [
+    pub const ALL: [Sabotage; 10] = [
         Sabotage::ForgetRemoval,
         Sabotage::RingInJoinOrder,
         Sabotage::AcceptOldBoot,
         Sabotage::RetractInsteadOfFilter,
         Sabotage::CompactEarly,
+        Sabotage::SnapshotBeforeFreeze,
+        Sabotage::EndOnUnknownOutcome,
+        Sabotage::ReuseStandby,
+        Sabotage::ForgetState,
+        Sabotage::FlipFlop,
     ];
 }
 
