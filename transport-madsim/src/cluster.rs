@@ -74,13 +74,18 @@ pub struct Cluster {
     machines: Vec<(Machine, Slot)>,
 }
 
+/// What the nodes of a cluster are made of.
+#[derive(Clone)]
+pub(crate) struct Recipe {
+    pub(crate) size: usize,
+    pub(crate) kinds: fn(HubBuilder) -> HubBuilder,
+    pub(crate) settings: fn(&mut HubConfig),
+}
+
 /// Starts `size` nodes that look for each other, each with the hub `sim` and the kinds that `kinds` registers. Returns
-/// once all are in each other's view.
+/// once all are in each other's view. [`crate::Simulation`] does more.
 pub async fn cluster(size: usize, kinds: fn(HubBuilder) -> HubBuilder) -> Cluster {
-    let machines = (0..size).map(|index| machine(index, size, kinds)).collect();
-    let cluster = Cluster { machines };
-    cluster.complete(size).await;
-    cluster
+    Cluster::start(Recipe { size, kinds, settings: |_| {} }).await
 }
 
 fn ip(index: usize) -> IpAddr {
@@ -88,13 +93,14 @@ fn ip(index: usize) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, host).into()
 }
 
-fn machine(index: usize, size: usize, kinds: fn(HubBuilder) -> HubBuilder) -> (Machine, Slot) {
+fn machine(index: usize, recipe: &Recipe) -> (Machine, Slot) {
     let slot = Slot::default();
     let running = slot.clone();
+    let recipe = recipe.clone();
     let init = move || {
-        let running = running.clone();
+        let (running, recipe) = (running.clone(), recipe.clone());
         async move {
-            let started = start(index, size, kinds).await;
+            let started = start(index, &recipe).await;
             *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
             std::future::pending::<()>().await;
         }
@@ -104,19 +110,27 @@ fn machine(index: usize, size: usize, kinds: fn(HubBuilder) -> HubBuilder) -> (M
 }
 
 #[expect(clippy::expect_used, reason = "names and addresses are made here, and this is for tests")]
-async fn start(index: usize, size: usize, kinds: fn(HubBuilder) -> HubBuilder) -> (NodeHandle, Hub) {
+async fn start(index: usize, recipe: &Recipe) -> (NodeHandle, Hub) {
     let name = NodeId::new(format!("n{}", index + 1)).expect("a name");
     let mut options = NodeOptions::new(name, format!("{}:{PORT}", ip(index)));
     options.join =
-        (0..size).filter(|other| *other != index).map(|other| format!("{}:{PORT}", ip(other)).into()).collect();
+        (0..recipe.size).filter(|other| *other != index).map(|other| format!("{}:{PORT}", ip(other)).into()).collect();
     options.cookies = vec![Cookie::new("only for simulations").expect("it is long enough")];
     let node = process_hub::start(options, Madsim::current(), MadsimTcp).await.expect("the node starts");
-    let config = HubConfig::new(HubId::new("sim").expect("a name"));
-    let hub = kinds(node.hub(config)).start().await.expect("the hub starts");
+    let mut config = HubConfig::new(HubId::new("sim").expect("a name"));
+    (recipe.settings)(&mut config);
+    let hub = (recipe.kinds)(node.hub(config)).start().await.expect("the hub starts");
     (node, hub)
 }
 
 impl Cluster {
+    pub(crate) async fn start(recipe: Recipe) -> Self {
+        let machines = (0..recipe.size).map(|index| machine(index, &recipe)).collect();
+        let cluster = Self { machines };
+        cluster.complete(recipe.size).await;
+        cluster
+    }
+
     /// How many machines it has.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -169,6 +183,35 @@ impl Cluster {
     /// Heals the link from one machine to another.
     pub fn heal(&self, from: usize, to: usize) {
         NetSim::current().unclog_link(self.machines[from].0, self.machines[to].0);
+    }
+
+    /// Cuts every link between the machines named and all others, in both directions.
+    pub fn isolate(&self, machines: &[usize]) {
+        self.each_way_between(machines, Self::cut);
+    }
+
+    /// Heals every link between the machines named and all others.
+    pub fn rejoin(&self, machines: &[usize]) {
+        self.each_way_between(machines, Self::heal);
+    }
+
+    fn each_way_between(&self, machines: &[usize], act: impl Fn(&Self, usize, usize)) {
+        for inside in machines {
+            for outside in (0..self.size()).filter(|other| !machines.contains(other)) {
+                act(self, *inside, outside);
+                act(self, outside, *inside);
+            }
+        }
+    }
+
+    /// How many of what the machines' nodes count, as one number: two runs in which anything was different differ in it.
+    pub(crate) fn tally(&self) -> u64 {
+        let running = self.machines.iter().filter_map(|(_, slot)| {
+            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.as_ref().map(|(node, _)| node.stats())
+        });
+        let counts = running.flat_map(|stats| stats.iter().map(|(_, count)| count).collect::<Vec<_>>());
+        counts.fold(0, |tally: u64, count| tally.wrapping_mul(0x0100_0000_01b3).wrapping_add(count))
     }
 
     /// Waits until every machine's hub runs and has `members` nodes in its view.

@@ -3,6 +3,7 @@
 //! There is something in this crate only when it is compiled with `--cfg madsim`: run its tests with `cargo sim`, and
 //! set `MADSIM_TEST_SEED` to run them with another seed.
 //!
+//! `Simulation` is the way in for tests of one's own children; `docs/simulate-your-cluster.md` is its guide.
 //! The same seed gives the same run. What is simulated here is what lies around the pure core; the core itself has a
 //! faster and nastier simulator of its own. `cluster` starts a cluster within a simulation:
 //!
@@ -28,6 +29,8 @@ mod cluster;
 #[cfg(madsim)]
 mod runtime;
 #[cfg(madsim)]
+mod simulation;
+#[cfg(madsim)]
 mod transport;
 
 #[cfg(madsim)]
@@ -35,4 +38,30 @@ pub use cluster::{Cluster, cluster, seed, simulate, until};
 #[cfg(madsim)]
 pub use runtime::Madsim;
 #[cfg(madsim)]
+pub use simulation::{Ran, Simulation, seeds};
+#[cfg(madsim)]
 pub use transport::{MadsimListener, MadsimTcp};
+
+/// Put this once into each file of simulated tests: it fails, with words, where `--cfg madsim` is missing and the
+/// environment says that simulations are wanted (`PROCESS_HUB_SIM`) or that this is a CI (`CI`). Without it, such a file
+/// has no tests there, and is green.
+///
+/// ```
+/// process_hub_madsim::must_simulate!();
+/// ```
+#[macro_export]
+macro_rules! must_simulate {
+    () => {
+        #[cfg(not(madsim))]
+        #[test]
+        fn simulations_are_compiled_in() {
+            let wanted = ["PROCESS_HUB_SIM", "CI"].iter().find(|name| ::std::env::var_os(name).is_some());
+            if let Some(name) = wanted {
+                panic!(
+                    "{name} is set, and the simulated tests of this file are not compiled in: run them with \
+                     RUSTFLAGS='--cfg madsim', or unset {name}"
+                );
+            }
+        }
+    };
+}
