@@ -33,6 +33,16 @@ fn the_story_of_a_partition_under_a_quorum_holds() {
 }
 
 #[test]
+fn the_story_of_a_node_that_is_drained_holds() {
+    holds(&["--scenario", "drain"]);
+}
+
+#[test]
+fn the_story_of_children_whose_nodes_are_named_holds() {
+    holds(&["--scenario", "guided"]);
+}
+
+#[test]
 fn a_demonstration_that_is_broken_off_leaves_nothing_behind() {
     let mut demo = Command::new(PROGRAM).args(["demo"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);

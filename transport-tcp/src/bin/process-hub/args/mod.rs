@@ -105,4 +105,8 @@ pub(crate) enum Scenario {
     Replication,
     /// Five nodes under a quorum, cut three from two: the two stop to serve, the three go on, and all heals
     Partition,
+    /// A node is drained and taken back, the hub paused and resumed, a child given to a node: planned, and explained
+    Drain,
+    /// Children run on the nodes that their start names: they wait for their node, and come back with it
+    Guided,
 }

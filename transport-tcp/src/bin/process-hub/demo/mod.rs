@@ -2,6 +2,8 @@
 
 mod cluster;
 mod crew;
+mod drain;
+mod guided;
 mod network;
 mod partition;
 mod replication;
@@ -25,6 +27,8 @@ pub(crate) fn run(args: &DemoArgs) -> Outcome {
         Scenario::Cluster => cluster::tell(&mut crew),
         Scenario::Replication => replication::tell(&mut crew),
         Scenario::Partition => partition::tell(&mut crew),
+        Scenario::Drain => drain::tell(&mut crew),
+        Scenario::Guided => guided::tell(&mut crew),
     };
     crew.unless_broken_off();
     if outcome.is_err() && !args.verbose {

@@ -136,7 +136,8 @@ fn the_node_returns(story: &mut Story, crew: &mut Crew, survivors: &[Node], befo
     story.step("n2 starts again");
     let began = Instant::now();
     let returned = crew.start("n2", &[survivors[0].reached_at.clone()])?;
-    let nodes: Vec<Node> = survivors.iter().cloned().chain([returned]).collect();
+    let mut nodes: Vec<Node> = survivors.iter().cloned().chain([returned]).collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
     let (after, _) = until("copies move to n2", PATIENCE, || {
         all_see_each_other(&nodes)?;
         let copies = settled(&nodes)?;
