@@ -8,6 +8,7 @@
 use super::Step;
 use crate::config::Model;
 use crate::effect::Effect;
+use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::message::RowState;
 use crate::registry::{Key, Row};
@@ -22,6 +23,8 @@ impl Hub {
         let Some(row) = self.registry.record(key).and_then(|record| record.mine()).cloned() else { return };
         self.outbox.row(&self.registry, &key.id, &row);
         self.tell_role(step, key, &row);
+        let (id, pid) = (key.id.clone(), self.registry.pid(&row));
+        self.hook(step, HookEvent::ChildRoleChanged { id, pid, role: row.role });
         self.changed(step, &key.id);
         if row.role == Role::Active {
             self.retry_waiting(step, key);
