@@ -88,6 +88,22 @@ fn a_drained_node_runs_nothing_and_takes_its_share_again() {
 }
 
 #[test]
+fn a_node_leaves_one_hub_and_keeps_the_other() {
+    let both = ["--hub", "demo", "--hub", "other"];
+    let n1 = Node::start("n1", &both);
+    let n2 = Node::start("n2", &[&both[..], &["--join", &n1.listen]].concat());
+    meet(&[&n1, &n2]);
+    start_counters(&n1, "c", 30);
+    agreed(&[&n1, &n2], 30);
+    says(&n2, &["leave-hub", "--hub", "demo"], "n2 takes part in hub demo no more");
+    let after = agreed(&[&n1], 30);
+    assert!(after.values().all(|(at, _)| at == "n1"), "{after:?}");
+    refused(&n2.get(&format!("{HUB}/registry")), 404, "unknown_hub");
+    assert_eq!(n2.get("/v1/hubs/other/registry"), (200, json!({})));
+    assert_eq!(client(&n2, &["leave-hub", "--hub", "demo"]).0, 1);
+}
+
+#[test]
 fn the_last_node_cannot_be_drained() {
     let n1 = Node::start("n1", &[]);
     start_counters(&n1, "c", 3);

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Uncordon(args) => client::uncordon(&args),
         Command::Drain(args) => client::drain(&args),
         Command::Undrain(args) => client::undrain(&args),
+        Command::LeaveHub(args) => client::leave_hub(&args),
         Command::Pause(args) => client::pause(&args),
         Command::Resume(args) => client::resume(&args),
         Command::SetWeight(args) => client::set_weight(&args),

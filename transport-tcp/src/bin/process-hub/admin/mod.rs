@@ -139,6 +139,7 @@ fn steering() -> Router<NodeHandle> {
         .route("/v1/hubs/{hub}/uncordon", post(steer::uncordon))
         .route("/v1/hubs/{hub}/drain", post(steer::drain))
         .route("/v1/hubs/{hub}/undrain", post(steer::undrain))
+        .route("/v1/hubs/{hub}/leave", post(steer::leave))
         .route("/v1/hubs/{hub}/pause", post(steer::pause))
         .route("/v1/hubs/{hub}/resume", post(steer::resume))
         .route("/v1/hubs/{hub}/weight", post(steer::weight))
@@ -148,7 +149,7 @@ fn steering() -> Router<NodeHandle> {
 
 async fn no_such_route(uri: Uri) -> ApiError {
     let hint = "the routes are /v1/health, /v1/members, /v1/hubs; /registry, /children, /steering, /plan, /cordon, \
-                /uncordon, /drain, /undrain, /pause, /resume, /weight, /labels, /cluster-size under /v1/hubs/{hub}; \
+                /uncordon, /drain, /undrain, /leave, /pause, /resume, /weight, /labels, /cluster-size under /v1/hubs/{hub}; \
                 /call, /explain, /migrate under /v1/hubs/{hub}/children/{id}";
     ApiError::not_found("unknown_route", format!("there is nothing at {}", uri.path()), hint)
 }

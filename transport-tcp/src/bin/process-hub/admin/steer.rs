@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use process_hub::{Hub, NodeHandle, ResetError, SteerError};
+use process_hub::{Hub, LeaveHubError, NodeHandle, ResetError, SteerError};
 use process_hub_core::id::NodeId;
 use process_hub_core::request::{ResetError as NoReset, Status};
 use process_hub_core::steering::{Change, Explanation, Obstacle, Plan, Rule, SteerError as Why};
@@ -107,6 +107,21 @@ pub(super) async fn drain(
     let (Path(name), Query(wait)) = (path?, wait?);
     let hub = hub(&node, &name)?;
     let left = hub.drain(wait_of(wait.timeout_ms, USUAL_DRAIN)).await.map_err(|error| refused(&error))?;
+    let status = if left == 0 { Status::Ok } else { Status::Error };
+    Ok(Json(DrainedRow { status, node: hub.member().node.to_string(), left }))
+}
+
+pub(super) async fn leave(
+    State(node): State<NodeHandle>,
+    path: Named,
+    wait: Result<Query<Wait>, QueryRejection>,
+) -> Result<Json<DrainedRow>, ApiError> {
+    let (Path(name), Query(wait)) = (path?, wait?);
+    let hub = hub(&node, &name)?;
+    let left = hub.leave(wait_of(wait.timeout_ms, USUAL_DRAIN)).await.map_err(|error| match &error {
+        LeaveHubError::Refused(why) => ApiError::worded(StatusCode::NOT_FOUND, "unknown_hub", why),
+        _ => closed(),
+    })?;
     let status = if left == 0 { Status::Ok } else { Status::Error };
     Ok(Json(DrainedRow { status, node: hub.member().node.to_string(), left }))
 }

@@ -51,14 +51,14 @@ pub(crate) struct MigratedRow {
     pub(crate) pid: String,
 }
 
-/// What came of `POST /v1/hubs/{hub}/drain`
+/// What came of `POST /v1/hubs/{hub}/drain` or `/leave`
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DrainedRow {
     /// An error where some are left.
     pub(crate) status: Status,
     /// The node that was asked.
     pub(crate) node: String,
-    /// How many children still run there.
+    /// How many children still run there; at a leave, how many were ended because they had not moved in time.
     pub(crate) left: u64,
 }
 

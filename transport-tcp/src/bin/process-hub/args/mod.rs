@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Drain(DrainArgs),
     /// Undo a drain
     Undrain(HubArgs),
+    /// Move all children of the node that is asked to others, and have it take part in the hub no more
+    LeaveHub(DrainArgs),
     /// Have the copies of the whole hub stay where they are, even if they belong elsewhere
     Pause(HubArgs),
     /// Undo a pause: what belongs elsewhere moves

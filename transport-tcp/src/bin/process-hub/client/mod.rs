@@ -20,8 +20,8 @@ use crate::manifest::{self, Manifest};
 use crate::output::line;
 use http::{Client, segment};
 pub(crate) use steer::{
-    cordon, drain, explain, hubs, migrate, pause, plan, reset_cluster_size, resume, set_labels, set_weight, uncordon,
-    undrain,
+    cordon, drain, explain, hubs, leave_hub, migrate, pause, plan, reset_cluster_size, resume, set_labels, set_weight,
+    uncordon, undrain,
 };
 
 /// A hub, as one node of it is asked about it.

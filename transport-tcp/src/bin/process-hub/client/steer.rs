@@ -192,6 +192,24 @@ pub(crate) fn drain(args: &DrainArgs) -> Outcome {
     }
 }
 
+/// `process-hub leave-hub`
+pub(crate) fn leave_hub(args: &DrainArgs) -> Outcome {
+    let hub = at(&args.at)?;
+    let path = format!("/leave?timeout_ms={}", args.timeout);
+    let gone: DrainedRow = hub.post(&path, &json!({}), Duration::from_millis(args.timeout))?;
+    if args.at.client.json {
+        print_json(&gone)?;
+    }
+    say(args.at.client.json, &format!("{} takes part in hub {} no more", gone.node, hub.name));
+    match gone.status {
+        Status::Ok => Ok(()),
+        Status::Error => {
+            let text = format!("{} children had not moved in time, and were ended there", gone.left);
+            Err(Failure::failed(text).hint("other nodes start them"))
+        }
+    }
+}
+
 /// `process-hub cordon`
 pub(crate) fn cordon(args: &HubArgs) -> Outcome {
     simple(args, "cordon", &json!({}), |node| format!("{node} is given nothing new until it is uncordoned"))
