@@ -134,6 +134,10 @@ fn strategies_that_make_no_sense_start_nothing() {
         (&["--redundancy", "replication:65"], &["redundancy.replication_factor = 65", "from 1 to 64"]),
         (&["--migration", "warm"], &["--migration", "use one of cold, hot, autonomous"]),
         (&["--migration", "autonomous", "--handover"], &["has none: use cold or hot"]),
+        (
+            &["--handover", "--redundancy", "replication:2"],
+            &["handover moves the state of one copy", "use Singularity"],
+        ),
         (&["--sync", "gossip:recipients=0"], &["synchronization.recipients = 0"]),
         (&["--partition", "dynamic:101%"], &["partition.quorum_size = 101", "from 1 to 100"]),
         (&["--partition", "static"], &["partition.quorum_size = 0"]),

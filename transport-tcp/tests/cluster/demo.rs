@@ -43,6 +43,11 @@ fn the_story_of_children_whose_nodes_are_named_holds() {
 }
 
 #[test]
+fn the_story_of_children_that_move_with_their_state_holds() {
+    holds(&["--scenario", "handover"]);
+}
+
+#[test]
 fn a_demonstration_that_is_broken_off_leaves_nothing_behind() {
     let mut demo = Command::new(PROGRAM).args(["demo"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);

@@ -111,4 +111,6 @@ pub(crate) enum Scenario {
     Drain,
     /// Children run on the nodes that their start names: they wait for their node, and come back with it
     Guided,
+    /// Children move with their state while they are called: a node joins, one is drained, one leaves
+    Handover,
 }

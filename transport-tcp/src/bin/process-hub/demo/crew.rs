@@ -121,6 +121,16 @@ impl Crew {
         Ok(())
     }
 
+    /// Tells one to leave, and waits for it to.
+    pub(crate) fn leave(&mut self, name: &str) -> Outcome {
+        if let Some(child) = locked(&self.running).get_mut(name) {
+            drop(child.stdin.take());
+        }
+        let status = self.wait_for(name, Instant::now() + END_LIMIT)?;
+        locked(&self.running).remove(name);
+        if status.success() { Ok(()) } else { Err(Failure::failed(format!("{name} ended with {status}"))) }
+    }
+
     /// Tells everybody to leave, and waits for them to.
     pub(crate) fn dismiss(&mut self) -> Outcome<Vec<(String, ExitStatus)>> {
         for child in locked(&self.running).values_mut() {

@@ -4,6 +4,7 @@ mod cluster;
 mod crew;
 mod drain;
 mod guided;
+mod handover;
 mod network;
 mod partition;
 mod replication;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &DemoArgs) -> Outcome {
         Scenario::Partition => partition::tell(&mut crew),
         Scenario::Drain => drain::tell(&mut crew),
         Scenario::Guided => guided::tell(&mut crew),
+        Scenario::Handover => handover::tell(&mut crew),
     };
     crew.unless_broken_off();
     if outcome.is_err() && !args.verbose {
