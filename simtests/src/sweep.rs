@@ -14,6 +14,9 @@ use crate::strategies;
 /// A sweep over so many seeds must have seen every fault, and every oracle must have had something to check.
 const MUST_SEE_ALL: u64 = 200;
 
+/// The rarest pair of strategies comes up in one seed in about eighty: so many must have seen each.
+const MUST_SEE_PAIRS: u64 = 500;
+
 /// One seed in so many is run twice, and the two traces are compared.
 const TWICE: u64 = 64;
 
@@ -119,7 +122,7 @@ impl Summary {
             let unchecked = oracles.filter(|oracle| self.checked.get(oracle).is_none_or(|checked| *checked == 0));
             let unseen = EXPECTED.into_iter().filter(|fault| !self.faults.contains_key(fault));
             self.never.extend(unchecked.chain(unseen).map(str::to_owned));
-            if options.fixed().next().is_none() {
+            if self.seeds >= MUST_SEE_PAIRS && options.fixed().next().is_none() {
                 let pairs = strategies::all_pairs();
                 self.never.extend(pairs.into_iter().filter(|pair| !self.pairs.contains_key(pair)));
             }
