@@ -46,11 +46,13 @@ fn hello(hub: &Hub) -> HubMessage {
 
 /// The batches among them.
 fn batches(said: &[HubMessage]) -> Vec<&Batch> {
-    let batch = |body| match body {
-        &HubMessage::Batch { ref batch, .. } => Some(batch.as_ref()),
-        _ => None,
-    };
-    said.iter().filter_map(batch).collect()
+    let mut batches: Vec<&Batch> = Vec::new();
+    for body in said {
+        if let HubMessage::Batch { batch, .. } = body {
+            batches.push(batch);
+        }
+    }
+    batches
 }
 
 #[test]
