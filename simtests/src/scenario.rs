@@ -150,6 +150,20 @@ impl Cluster {
         assert!(!self.world.is_up(host), "{node} does not leave");
     }
 
+    /// Has nodes leave at the same time, and waits until their processes have ended: how long that took.
+    pub fn leave_together(&mut self, nodes: &[&str]) -> Duration {
+        let began = self.now();
+        let hosts: Vec<_> = nodes.iter().map(|node| self.host(node)).collect();
+        let deadline = Duration::from_secs(10);
+        for host in &hosts {
+            self.world.request(*host, Request::Leave { deadline });
+        }
+        self.run_until(deadline + Duration::from_secs(1), |cluster| {
+            hosts.iter().all(|host| !cluster.world.is_up(*host))
+        });
+        self.now() - began
+    }
+
     /// Has a node handle nothing for a while.
     pub fn pause(&mut self, node: &str, span: Duration) {
         let until = self.world.now + micros(span);

@@ -1,6 +1,7 @@
 //! The scenarios of the reference that this stage covers, and those that the reference fails.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use process_hub_core::hook::{HookEvent, TopologyChange};
 use process_hub_core::request::{CallError, Status};
@@ -256,6 +257,21 @@ fn a_leaving_node_hands_its_children_over() {
     assert!(!shares(&c).contains_key("n2"));
     assert_eq!(c.placed().values().filter(|pids| pids.len() == 1).count(), 200);
     c.assert_converged();
+}
+
+/// The last one has nobody left to acknowledge that its children have ended, and does not wait for it. Of three or more
+/// one may have to find out by probes that another has gone before it could answer.
+#[test]
+fn nodes_that_leave_together_are_gone_at_once() {
+    let at_once = Duration::from_millis(200);
+    let probed = Duration::from_secs(2);
+    for (nodes, most) in [(&["n1"][..], at_once), (&["n1", "n2"], at_once), (&["n1", "n2", "n3"], probed)] {
+        let mut c = Cluster::new(nodes.len());
+        c.start("n1", &names("c", 100));
+        c.settle();
+        let took = c.leave_together(nodes);
+        assert!(took < most, "{nodes:?} have left after {took:?}");
+    }
 }
 
 /// A and B, and D and E, hear each other only through C: one component all the same.

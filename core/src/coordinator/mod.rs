@@ -127,10 +127,11 @@ impl Hub {
         self.go_on_moving(step);
         self.announce_starts(step);
         self.announce_moves(step);
-        self.part();
         if tick {
             self.flush(step);
         }
+        // After the telling: where nobody is left to acknowledge it, nothing else would come to look at it again.
+        self.part();
         self.begin_pull(step);
     }
 
