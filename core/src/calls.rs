@@ -83,6 +83,14 @@ impl Calls {
         Some(call)
     }
 
+    /// Gives a message a number that it was never sent under.
+    pub(crate) fn renumber(&mut self, number: u64) -> Option<u64> {
+        let call = self.remove(number)?;
+        let number = self.number();
+        self.insert(number, call);
+        Some(number)
+    }
+
     /// Lets a message wait for the child's next instance. False if too many do.
     pub(crate) fn wait(&mut self, key: &Key, number: u64) -> bool {
         let waiting = self.waiting.entry(key.clone()).or_default();

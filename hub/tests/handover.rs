@@ -114,10 +114,13 @@ struct Book {
     over: bool,
 }
 
-/// Tells the children number after number until the book is closed.
-async fn keep_telling(hub: Hub, children: usize, first: u64, book: Arc<Mutex<Book>>) {
-    for number in (first..).step_by(4) {
-        let child = id(&format!("c{}", number as usize / 4 % children));
+/// So many call each child at a time: something waits in nearly every mailbox whenever its child moves.
+const CALLERS: usize = 4;
+
+/// Tells one child number after number until the book is closed.
+async fn keep_telling(hub: Hub, child: ChildId, first: u64, book: Arc<Mutex<Book>>) {
+    for number in (first..).step_by(CALLERS) {
+        let child = child.clone();
         {
             let mut book = book.lock().unwrap();
             if book.over {
@@ -140,7 +143,11 @@ async fn nothing_is_lost_or_done_twice(migration: Migration) {
     let (first, second) = (nodes[0].1.clone(), &nodes[1].1);
     first.start_children(ledgers(24, Mood::Willing)).await.unwrap();
     let book = Arc::new(Mutex::new(Book::default()));
-    let callers: Vec<_> = (0..4).map(|n| tokio::spawn(keep_telling(first.clone(), 24, n, book.clone()))).collect();
+    let tell = |n: usize| {
+        let child = id(&format!("c{}", n / CALLERS));
+        tokio::spawn(keep_telling(first.clone(), child, (n % CALLERS) as u64, book.clone()))
+    };
+    let callers: Vec<_> = (0..24 * CALLERS).map(tell).collect();
 
     // One joins, one is emptied and filled again, one leaves, one child is sent about.
     let fourth = open(&node(&network, "n4", &["n1"]).await, &migration).await;

@@ -222,9 +222,13 @@ impl Hub {
     ) {
         let asked = |call: &Call| call.sent.as_ref().is_some_and(|(to, ..)| to == from);
         let Some(call) = self.calls.get(number).filter(|call| asked(call)) else { return };
-        // "Not here" says that it was not handled: it may go to the next copy.
+        // "Not here" says that it was not handled: it may go to the next copy. It goes under another number: a child that
+        // has moved back may be where this one was seen before, and a number is taken once.
         if matches!(reply, Err(CallError::NotFound(_))) && call.pid.is_none() {
-            return self.dispatch(step, number);
+            if let Some(number) = self.calls.renumber(number) {
+                self.dispatch(step, number);
+            }
+            return;
         }
         if let Some(call) = self.calls.remove(number) {
             Self::answer_call(step, &call, reply);
