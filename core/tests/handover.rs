@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use process_hub_core::config::{HubConfig, Migration, Redundancy, limits};
-use process_hub_core::id::{Boot, Member, NodeId};
+use process_hub_core::id::{Boot, Member, NodeId, Token};
 use process_hub_core::message::{HandoverStep, HubMessage};
 use process_hub_core::request::{CallError, Reply, Request, Target};
 use process_hub_core::steering::Steer;
@@ -325,4 +325,39 @@ fn a_state_that_is_too_large_or_damaged_is_not_given() {
     assert_eq!(moving.wanted(), [""; 0], "parts that do not fit are dropped");
     say(&mut moving, &source, HandoverStep::Chunk { offset: 0, bytes: "stat".into() });
     assert_eq!(moving.wanted(), [format!("new: stop {:?}", StopReason::NotNeeded)], "its checksum is wrong");
+}
+
+/// Found by simulation (seed 9068): a copy that was about to merge a loser's state was asked for its own, and what it merged
+/// meanwhile was missing from the state that its successor was given.
+#[test]
+fn a_copy_gives_its_state_only_after_what_it_merges() {
+    let mut moving = Moving::new(hot());
+    moving.wanted();
+    let (from, to) = (moving.from.clone(), moving.to.clone());
+    let other = moving.world.member(&to).unwrap();
+    let token = Token { lineage: 0, counter: 1, node: other.node.clone(), boot: other.boot };
+    let offer = |moving: &mut Moving, source: u64| {
+        for step in [
+            HandoverStep::Offer {
+                len: 4,
+                checksum: process_hub_core::hashing::stable_hash(b"lost"),
+                why: StateUse::Merge { token: token.clone() },
+            },
+            HandoverStep::Chunk { offset: 0, bytes: "lost".into() },
+        ] {
+            let body = HubMessage::Handover { id: id("c"), source, to: 1, attempt: 7, step };
+            moving.input(&from, HubInput::Message { from: other.clone(), body });
+        }
+        moving.run();
+    };
+    offer(&mut moving, 90);
+    assert_eq!(moving.wanted(), ["old: give 4 merge"]);
+    moving.new_copy(ChildEvent::Started);
+    assert_eq!(moving.wanted(), [""; 0], "its state would lack what it is given");
+    moving.old(ChildEvent::StateTaken { result: Ok(()) });
+    assert_eq!(moving.wanted(), ["old: take"]);
+    offer(&mut moving, 91);
+    moving.state(1, b"state", Vec::new());
+    offer(&mut moving, 92);
+    assert_eq!(moving.wanted(), ["new: give 5"], "a loser keeps its state until somebody can take it");
 }

@@ -40,7 +40,8 @@ impl Hub {
 
     /// Asks a copy for its state. From here on it is handed nothing.
     pub(super) fn freeze(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
-        if self.supervisor.is_held(key) {
+        // What it is about to merge would be missing from its state: it is asked once that is over.
+        if self.supervisor.is_held(key) || self.migrations.taker(sequence).is_some() {
             return;
         }
         if !self.migrations.may_take_one(self.config.concurrent_moves as usize) {

@@ -95,8 +95,8 @@ impl Hub {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let refused = match () {
             () if merge && taken => return self.answer_transfer(step, key, mark, HandoverStep::Taken(Ok(()))),
-            // One at a time; it is offered again.
-            () if merge && busy => return,
+            // One at a time, and none that its state would not hold; it is offered again.
+            () if merge && (busy || self.migrations.source(mark.to).is_some()) => return,
             () if merge == standby => Some("the instance is not there for that"),
             // A copy is given one state in its life: it cannot be known what the former has made of it.
             () if busy => Some("the instance was given another state"),
@@ -177,6 +177,8 @@ impl Hub {
         }
         if !stands_by {
             self.migrations.end_taker(sequence);
+            // It may have to go elsewhere, and has waited for this.
+            self.reconcile(step, &key);
         } else if result.is_ok() {
             self.stand_by(step, &key, sequence);
         } else {
@@ -189,8 +191,9 @@ impl Hub {
         let Some(taker) = self.migrations.taker(sequence) else { return };
         if taker.transfer.as_ref().is_some_and(|transfer| transfer.stage == TransferStage::Receiving) {
             // Whoever had it is gone, or has given it up.
+            let key = taker.key.clone();
             self.migrations.end_taker(sequence);
-            return;
+            return self.reconcile(step, &key);
         }
         self.state_taken(step, sequence, Err(SmolStr::new_static("it did not take the state in time")));
     }
