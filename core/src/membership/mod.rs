@@ -125,6 +125,8 @@ pub(crate) struct Membership {
     introduced: bool,
     /// Whether its boot may have been used before.
     doubtful: bool,
+    /// Whether an announcement to everyone is due.
+    announcing: bool,
     announced: Time,
     left: bool,
     changed: bool,
@@ -155,6 +157,7 @@ impl Membership {
             beating: false,
             introduced: false,
             doubtful: false,
+            announcing: false,
             announced: Time::ZERO,
             left: false,
             changed: false,
@@ -384,12 +387,15 @@ impl Membership {
     }
 
     fn announce_soon(&mut self) {
-        let at = self.now.max(self.announced + ANNOUNCE);
-        self.announced = at;
-        self.queue.push(at, Due::Announce);
+        // The one that is due tells of whatever identity it is by then: one for each change would be sent for a long time
+        // after a moment of many.
+        if !core::mem::replace(&mut self.announcing, true) {
+            self.queue.push(self.now.max(self.announced + ANNOUNCE), Due::Announce);
+        }
     }
 
     fn announce_all(&mut self) {
+        (self.announcing, self.announced) = (false, self.now);
         for (_, name) in self.names.linked() {
             self.swim.announce(name.id.clone());
         }
