@@ -20,6 +20,7 @@ const ALIAS: Duration = Duration::from_secs(30);
 const DOUBT: Duration = Duration::from_millis(100);
 
 pub(super) const RAISED: &str = "one end of this link goes on under a higher boot";
+pub(super) const OUTLIVED: &str = "a later life of this name is known";
 
 impl Membership {
     /// A link came, went, or could not be made.
@@ -84,7 +85,7 @@ impl Membership {
         }
         if self.names.get(&member.node).is_some_and(|name| name.id.boot > member.boot) {
             // Its hello told it of the later life: it comes back with a higher boot.
-            let reason = SmolStr::new_static("a later life of this name is known");
+            let reason = SmolStr::new_static(OUTLIVED);
             facts.push(Fact::Hangup { member, reason });
             self.dials.failed(&addr, None, self.now, &mut self.queue);
             return;

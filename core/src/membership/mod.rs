@@ -227,6 +227,11 @@ impl Membership {
         if self.left || !self.names.has_link(from) {
             return;
         }
+        if self.names.get(&from.node).is_some_and(|name| name.id.boot > from.boot) {
+            // A later life of its name was heard of since. Its generations cannot win against that, and it would try them all:
+            // over a new link it is told of that life, and goes on above it.
+            return self.hang_up(from, links::OUTLIVED, facts);
+        }
         // Nobody passes another's datagrams on.
         let datagram = Datagram::parse(bytes).ok().filter(|datagram| datagram.sender.node == from.node.as_str());
         let Some(datagram) = datagram.filter(|datagram| datagram.sender.boot >= from.boot) else {

@@ -101,6 +101,24 @@ fn many_returns_at_once_are_announced_once() {
     assert_eq!(facts.iter().filter(announces).count(), 1, "{facts:?}");
 }
 
+/// Found by simulation (seed 9095): a node that had come back under a lower boot met one that heard of its former life only
+/// then, and was told to come back as often as it did, a thousand times a second.
+#[test]
+fn who_speaks_for_a_former_life_is_told_so_over_a_new_link() {
+    let (mut membership, from) = linked();
+    let other = Member { node: name(2), boot: Boot(1) };
+    membership.link(Time::ZERO, up(&other), &mut Vec::new());
+    let later = foca::Member::new(id("n001", 9, 0), 0, State::Alive);
+    let bytes = datagram::make(&id("n002", 1, 0), &id("n000", 1, 0), Message::Gossip, Some(later));
+    membership.swim(Time::ZERO, &other, &bytes, &mut Vec::new());
+    let bytes = datagram::make(&id("n001", 5, 0), &id("n000", 1, 0), Message::Gossip, None);
+    let mut facts = Vec::new();
+    membership.swim(Time::ZERO, &from, &bytes, &mut facts);
+    assert!(matches!(&facts[0], Fact::Hangup { member, .. } if *member == from), "{facts:?}");
+    assert!(!facts.iter().any(|fact| matches!(fact, Fact::Send { .. })), "{facts:?}");
+    assert_eq!(membership.known_boot(&name(1)), Some(Boot(9)), "which its next hello is answered with");
+}
+
 #[test]
 fn time_in_which_nobody_looked_does_not_count() {
     let hung_up = |facts: &[Fact]| facts.iter().any(|fact| matches!(fact, Fact::Hangup { .. }));
