@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use crate::config::limits;
-use crate::id::{Member, Pid, RequestId};
+use crate::id::{Boot, Member, NodeId, Pid, RequestId};
 use crate::input::CallKey;
 use crate::registry::Key;
 use crate::time::Time;
@@ -28,10 +28,17 @@ pub(crate) struct Call {
 }
 
 /// Numbers of a caller's messages that came lately, so that one that comes twice is delivered once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Recent {
+    boot: Boot,
     floor: u64,
     numbers: BTreeSet<u64>,
+}
+
+impl Recent {
+    fn new(boot: Boot) -> Self {
+        Self { boot, floor: 0, numbers: BTreeSet::new() }
+    }
 }
 
 /// Numbers remembered a caller. An older one that comes later than so many newer ones is taken for a repetition.
@@ -45,7 +52,8 @@ pub(crate) struct Calls {
     deadlines: BTreeSet<(Time, u64)>,
     waiting: BTreeMap<Key, VecDeque<u64>>,
     delivered: BTreeSet<(u64, CallKey)>,
-    recent: BTreeMap<Member, Recent>,
+    /// By the caller's name: of its last life that called.
+    recent: BTreeMap<NodeId, Recent>,
 }
 
 impl Calls {
@@ -130,10 +138,10 @@ impl Calls {
 
     /// Whether a caller's message comes for the first time.
     pub(crate) fn is_first(&mut self, caller: &Member, number: u64) -> bool {
-        if !self.recent.contains_key(caller) {
-            self.recent.insert(caller.clone(), Recent::default());
+        if self.recent.get(&caller.node).is_none_or(|recent| recent.boot != caller.boot) {
+            self.recent.insert(caller.node.clone(), Recent::new(caller.boot));
         }
-        let Some(recent) = self.recent.get_mut(caller) else { return false };
+        let Some(recent) = self.recent.get_mut(&caller.node) else { return false };
         if number <= recent.floor || !recent.numbers.insert(number) {
             return false;
         }
@@ -143,9 +151,16 @@ impl Calls {
         true
     }
 
-    /// Forgets which messages a caller that is gone has sent.
-    pub(crate) fn forget_caller(&mut self, caller: &Member) {
-        self.recent.remove(caller);
+    /// A caller is gone. The same life of it may be back, and what it sent before may come once more after that, late
+    /// through a relay: so its numbers are not forgotten, but all up to the highest count as seen.
+    pub(crate) fn caller_is_gone(&mut self, caller: &Member) {
+        let Some(recent) = self.recent.get_mut(&caller.node).filter(|recent| recent.boot == caller.boot) else {
+            return;
+        };
+        if let Some(highest) = recent.numbers.pop_last() {
+            recent.floor = highest;
+            recent.numbers.clear();
+        }
     }
 
     /// A call was given to an instance of this node.
@@ -170,6 +185,6 @@ impl Calls {
 /// A member that no member is before.
 fn lowest() -> Member {
     #[expect(clippy::expect_used, reason = "a constant that passes the check")]
-    let node = crate::id::NodeId::new(" ").expect("a valid name");
-    Member { node, boot: crate::id::Boot(0) }
+    let node = NodeId::new(" ").expect("a valid name");
+    Member { node, boot: Boot(0) }
 }

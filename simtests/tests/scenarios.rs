@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use process_hub_core::hook::{HookEvent, TopologyChange};
 use process_hub_core::request::{CallError, Status};
+use process_hub_simtests::decisions::{Act, Declared, Restarts, Script};
 use process_hub_simtests::scenario::Cluster;
 
 fn names(prefix: &str, count: usize) -> Vec<String> {
@@ -313,6 +314,30 @@ fn relayed_frames_may_come_late_and_twice() {
     assert!(c.up().iter().all(|node| c.declared(node) == 0));
     assert_eq!(c.placed().values().flatten().count(), 0);
     c.assert_converged();
+}
+
+/// Found by simulation: n3 has lost n1 and met it again when the frame comes for the second time (AMO, seed 71243).
+#[test]
+fn a_call_that_a_relay_repeats_is_handled_once_although_its_caller_was_away() {
+    let mut script = Script::new(71_243, 4);
+    script.setup(|setup| setup.prompt = false);
+    script.quirk("relayed_twice", "n3", "n4", 0);
+    script.at(0).boot("n3").boot("n1").boot("n4");
+    script.at(0).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 3, version: 365, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 393_218,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(3_000).cut("n1", "n3");
+    script.at(1_761_035).act(Act::Call { host: 0, child: 3, operation: 521, timeout: 225_981 });
+    script.at(5_150_560).cut("n1", "n4");
+    script.at(8_280_018).uncut("n1", "n4");
+    script.until(9_260_327);
+    script.assert_holds();
 }
 
 #[test]

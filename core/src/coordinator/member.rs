@@ -60,7 +60,7 @@ impl Hub {
         self.forget_rows(&peer.inb, member);
         self.pulls.forget(&member.node);
         self.balancer.forget(&member.node);
-        self.calls.forget_caller(member);
+        self.calls.caller_is_gone(member);
         self.abandon_calls(step, member);
         self.requests.acked();
         true
