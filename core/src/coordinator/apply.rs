@@ -180,13 +180,15 @@ impl Hub {
         let was_up = before.as_ref().is_some_and(|before| before.state == RowState::Running);
         let same = before.as_ref().is_some_and(|before| before.sequence == row.sequence);
         let before_role = before.as_ref().map(|before| before.role);
+        // It was resumed, or promoted and demoted again before that could be told.
+        let renewed = before.as_ref().is_some_and(|before| (before.lineage, before.token) != (row.lineage, row.token));
         // A listing does not say which rows are of restarted children: a new instance of the same start there is one.
         let replaced =
             before.as_ref().is_some_and(|before| before.sequence != row.sequence && before.dot() == row.dot());
         if let Some(before) = before.filter(|before| before.sequence != row.sequence) {
             self.claim_gone(step, &key, &before, true);
         } else if was_up && row.state == RowState::Running {
-            if hidden {
+            if hidden || renewed {
                 self.changed(step, &key.id);
             }
             return self.role_told(step, &key, before_role, &row);
