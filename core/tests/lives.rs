@@ -1,11 +1,11 @@
-//! A clock that was set back: others take all starts of a boot like this life's for seen.
+//! Lives of names: a clock that was set back, and what others claim of members that are up.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use process_hub_core::config::HubConfig;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
 use process_hub_core::message::{
-    Attributes, Batch, Hello, HubMessage, Message, Phase, WireContext, WireMemory, WireSeen,
+    Attributes, Batch, Hello, HubMessage, Message, Phase, WireContext, WireLife, WireMemory, WireSeen,
 };
 use process_hub_core::request::{Request, StartOptions};
 use process_hub_core::spec::ChildSpec;
@@ -27,15 +27,23 @@ fn said(hub: &mut Hub, input: HubInput) -> Vec<HubMessage> {
 }
 
 fn hear(hub: &mut Hub, body: HubMessage) -> Vec<HubMessage> {
-    said(hub, HubInput::Message { from: member("n2", 3), body })
+    hear_from(hub, member("n2", 3), body)
+}
+
+fn hear_from(hub: &mut Hub, from: Member, body: HubMessage) -> Vec<HubMessage> {
+    said(hub, HubInput::Message { from, body })
 }
 
 fn hello(hub: &Hub) -> HubMessage {
+    hello_of(hub, Boot(3))
+}
+
+fn hello_of(hub: &Hub, minted: Boot) -> HubMessage {
     HubMessage::Hello(Hello {
         config: hub.config().digest(),
         fields: vec![],
         phase: Phase::Ready,
-        minted: Boot(3),
+        minted,
         position: None,
         answer: false,
         attributes: Attributes::default(),
@@ -87,4 +95,57 @@ fn what_a_life_below_a_closed_one_has_declared_goes_on_under_another() {
     let boot = |origin: u16| changes.origins[usize::from(origin)].boot;
     assert_eq!(changes.starts.iter().map(|start| boot(start.dot.origin)).collect::<Vec<_>>(), [Boot(10)]);
     assert_eq!(changes.stops[0].dots.iter().map(|dot| boot(dot.origin)).collect::<Vec<_>>(), [Boot(5)]);
+}
+
+/// The comparison that n2 is asked for once it has said hello, answered with what it claims of other names.
+fn claim(hub: &mut Hub, told: &WireLife) {
+    let hello = hello(hub);
+    let asked = hear(hub, hello);
+    let round = asked.iter().find_map(|body| match body {
+        HubMessage::Pull { round, .. } => Some(*round),
+        _ => None,
+    });
+    let context = WireContext { names: vec![told.clone()], ..WireContext::default() };
+    hear(hub, HubMessage::Same { round: round.unwrap(), context });
+}
+
+/// Found by the fuzz target `hostile_peer`.
+#[test]
+fn what_others_claim_of_a_name_takes_no_member_away_that_is_up() {
+    let life = |boot, mints, forgotten| WireLife { member: member("n3", boot), mints: Boot(mints), forgotten };
+    let claims = [life(2, 2, false), life(1, 1, true), life(2, 2, true), life(u64::MAX, 1, false), life(1, 9, false)];
+    for told in claims {
+        let mut hub = Hub::new(HubConfig::new(HubId::new("h").unwrap()), member("n1", 5), true, Time::ZERO).unwrap();
+        let met = member("n3", 1);
+        said(&mut hub, HubInput::MemberUp(met.clone()));
+        let hello = hello_of(&hub, Boot(1));
+        let asked = hear_from(&mut hub, met.clone(), hello.clone());
+        let Some(&HubMessage::Pull { round, root, lives }) =
+            asked.iter().find(|body| matches!(body, HubMessage::Pull { .. }))
+        else {
+            panic!("it compares with whom it meets: {asked:?}");
+        };
+        hear_from(&mut hub, met.clone(), HubMessage::Same { round, context: WireContext::default() });
+        said(&mut hub, HubInput::MemberUp(member("n2", 3)));
+        claim(&mut hub, &told);
+        let view = hub.view_hash();
+        let answer = hear_from(&mut hub, met.clone(), HubMessage::Pull { round: 1, root, lives });
+        let answered = answer.iter().find_map(|body| match body {
+            HubMessage::Same { context, .. } => context.names.iter().find(|life| life.member.node == met.node),
+            _ => None,
+        });
+        assert_eq!(answered, Some(&life(1, 1, false)), "{told:?}: {answer:?}");
+
+        // It is for membership to say that this life is over; then others may know of a later one.
+        said(&mut hub, HubInput::MemberDown(met.clone()));
+        assert_ne!(hub.view_hash(), view, "{told:?}: it was in the view");
+        claim(&mut hub, &told);
+        said(&mut hub, HubInput::MemberUp(met.clone()));
+        let answer = hear_from(&mut hub, met, hello);
+        let is_turned_away = |body: &HubMessage| matches!(body, HubMessage::Hello(hello) if hello.known.is_some());
+        let is_over = told.forgotten || told.member.boot == Boot(2);
+        let asks = answer.iter().any(|body| matches!(body, HubMessage::Pull { .. }));
+        assert_eq!(asks, !is_over, "{told:?}: {answer:?}");
+        assert!(is_over || !answer.iter().any(is_turned_away));
+    }
 }

@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::Step;
+use super::pull::LAST_BOOT;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{Boot, Member, NodeId};
@@ -15,10 +16,22 @@ use crate::requests::Open;
 use crate::steering::SteerError;
 
 impl Hub {
-    /// Another member knows of these lives.
-    pub(super) fn lives_told(&mut self, told: &[WireLife]) {
-        for WireLife { member, mints, forgotten } in told.iter().filter(|told| told.member.node != self.me.node) {
-            self.lives.meet(&member.node, Life { boot: member.boot, mints: *mints, forgotten: *forgotten });
+    /// Another member knows of these lives. What it says of a name that is up here counts only as far as it leaves that member
+    /// what it is: that a member is over is for membership to say, and what it mints with for itself.
+    pub(super) fn lives_told(&mut self, from: &NodeId, told: &[WireLife]) {
+        for WireLife { member: Member { node, boot }, mints, forgotten } in told {
+            if *node == self.me.node || (*boot).max(*mints) >= LAST_BOOT {
+                continue;
+            }
+            let is_its_own = node == from;
+            let taken = match self.peers.get(node) {
+                Some(up) if up.member.boot < *boot => false,
+                Some(up) if up.member.boot == *boot => !forgotten && (is_its_own || !up.is_accepted()),
+                _ => true,
+            };
+            if taken {
+                self.lives.meet(node, Life { boot: *boot, mints: *mints, forgotten: *forgotten });
+            }
         }
     }
 
@@ -113,7 +126,7 @@ impl Hub {
     /// Another member says that this life is over. If there was a later one, this node goes on as a life above that; if an
     /// operator has forgotten it, only a new start of the node helps.
     pub(super) fn turned_away(&mut self, step: &mut Step<'_>, from: &NodeId, known: &WireLife) {
-        if known.member.node != self.me.node || known.member.boot < self.me.boot {
+        if known.member.node != self.me.node || known.member.boot < self.me.boot || known.member.boot >= LAST_BOOT {
             return;
         }
         if known.member.boot > self.me.boot {

@@ -17,7 +17,7 @@ use crate::registry::{ALL, BUCKETS, Context, Dot, Registry};
 const LISTING_BYTES: usize = 192 << 10;
 
 /// No life has a boot as high as this: a claim that has is a forgery, above which nothing could be minted.
-const LAST_BOOT: Boot = Boot(1 << 62);
+pub(super) const LAST_BOOT: Boot = Boot(1 << 62);
 
 /// A listing as it arrived.
 pub(super) struct Listing {
@@ -185,7 +185,7 @@ impl Hub {
 
     /// What the answerer of a comparison has seen; what that says about lives that are gone is taken note of.
     fn answer_context(&mut self, from: &NodeId, wire: &WireContext) -> Context {
-        self.lives_told(&wire.names);
+        self.lives_told(from, &wire.names);
         self.acknowledged(from, wire);
         self.context(wire)
     }
