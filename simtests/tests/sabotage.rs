@@ -16,7 +16,7 @@ fn caught(sabotage: Sabotage) -> Vec<&'static str> {
 fn caught_with(sabotage: Sabotage, migration: Option<&str>) -> Vec<&'static str> {
     let named = |options: Options, name: &str| options.with(name).unwrap_or_else(|error| panic!("{error}"));
     let base = STRATEGIES.into_iter().chain(migration).fold(Options::default(), named);
-    for seed in 0..400 {
+    for seed in 0..1_000 {
         let mut options = base;
         (options.seed, options.sabotage) = (seed, Some(sabotage));
         let report = run(&options, false);
