@@ -43,8 +43,9 @@ pub use simulation::{Ran, Simulation, seeds};
 pub use transport::{MadsimListener, MadsimTcp};
 
 /// Put this once into each file of simulated tests: it fails, with words, where `--cfg madsim` is missing and the
-/// environment says that simulations are wanted (`PROCESS_HUB_SIM`) or that this is a CI (`CI`). Without it, such a file
-/// has no tests there, and is green.
+/// environment says that simulations are wanted (`PROCESS_HUB_SIM=1`) or that this is a CI (`CI`). Without it, such a
+/// file has no tests there, and is green. `PROCESS_HUB_SIM=0` says that a command is meant to run without simulations, in
+/// a CI too.
 ///
 /// ```
 /// process_hub_madsim::must_simulate!();
@@ -55,11 +56,16 @@ macro_rules! must_simulate {
         #[cfg(not(madsim))]
         #[test]
         fn simulations_are_compiled_in() {
-            let wanted = ["PROCESS_HUB_SIM", "CI"].iter().find(|name| ::std::env::var_os(name).is_some());
+            let simulate = ::std::env::var("PROCESS_HUB_SIM").ok();
+            let wanted = match simulate.as_deref() {
+                Some("0") => None,
+                Some(_) => Some("PROCESS_HUB_SIM"),
+                None => ::std::env::var_os("CI").map(|_| "CI"),
+            };
             if let Some(name) = wanted {
                 panic!(
                     "{name} is set, and the simulated tests of this file are not compiled in: run them with \
-                     RUSTFLAGS='--cfg madsim', or unset {name}"
+                     RUSTFLAGS='--cfg madsim', or say with PROCESS_HUB_SIM=0 that this command is to run without them"
                 );
             }
         }
