@@ -175,6 +175,17 @@ proptest! {
     }
 }
 
+/// With most of its nodes drained, each point of such a ring was looked at from each other, for minutes.
+#[test]
+fn more_owners_than_there_are_nodes_with_a_weight_are_not_looked_for_in_vain() {
+    let members = |serving: u32| (0..6).map(move |at| (node(&format!("n{at}")), u32::from(at < serving) * 64));
+    let (old, new) = (Ring::new(members(2)), Ring::new(members(3)));
+    assert_eq!((old.nodes().len(), old.owning(), new.owning()), (6, 2, 3));
+    assert_eq!(moved_owners(&old, 3, &new, 3), [(0, u64::MAX)]);
+    let each = (0..100_000_u64).map(|hash| old.owners(hash << 40, 5).count());
+    assert!(each.into_iter().all(|count| count == 2));
+}
+
 #[test]
 fn an_empty_ring_owns_nothing() {
     let empty = Ring::default();

@@ -131,6 +131,8 @@ pub(crate) struct Plan {
     pub(crate) permanent: bool,
     /// Whether the run goes on after the faults, until all has converged.
     pub(crate) converges: bool,
+    /// Whether it is watched for long after that, for nothing to happen any more.
+    pub(crate) long_quiet: bool,
     /// The nodes that look for another one where it does not say that it listens.
     pub(crate) aliases: Vec<(usize, usize)>,
     /// How often a restart comes with a lower boot, in millionths.
@@ -141,6 +143,9 @@ pub(crate) struct Plan {
 const SECOND: u64 = 1_000_000;
 /// How many of the faults wait for an interesting moment, in millionths.
 const AIMED: u32 = 200_000;
+
+/// One seed in so many is watched for long after all has converged, where only a sample is.
+const QUIET_SAMPLE: u64 = 20;
 /// How long the core waits for alter handlers.
 pub(crate) const ALTER_PATIENCE: u64 = 5 * SECOND;
 
@@ -189,6 +194,7 @@ impl Plan {
             heals: true,
             permanent: options.profile == Profile::Permanent,
             converges: options.profile != Profile::Hell,
+            long_quiet: !options.profile.samples_quiet() || options.seed.is_multiple_of(QUIET_SAMPLE),
             aliases: Vec::new(),
             lower_boots: 0,
             client: draw_client(&mut random, &bounds),

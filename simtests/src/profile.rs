@@ -36,6 +36,12 @@ impl Profile {
             Profile::Production => "production",
         }
     }
+
+    /// Whether only a sample of its seeds is watched for long after all has converged: half the time of such a seed.
+    #[must_use]
+    pub(crate) fn samples_quiet(self) -> bool {
+        matches!(self, Profile::Swarm | Profile::Permanent)
+    }
 }
 
 impl fmt::Display for Profile {

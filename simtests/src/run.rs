@@ -185,6 +185,8 @@ impl Run {
         (run.about, run.strategies) = (plan.describe(), plan.strategies.to_vec());
         if !plan.converges {
             run.until = Stage::Faults;
+        } else if !plan.long_quiet {
+            run.until = Stage::Convergence;
         }
         run
     }

@@ -60,7 +60,7 @@ const MANY_OWNERS: usize = 8;
 
 /// The ranges in which the first `was` owners by the old ring are not, name by name and in this order, the first `is` by
 /// the new one: ascending, none touching another. With one owner a child these are the ranges of [`moved`]; with more
-/// than a few, or with as many as there are nodes, it is all or nothing.
+/// than a few, or with as many as there are nodes with a weight, it is all or nothing.
 #[must_use]
 pub fn moved_owners(old: &Ring, was: usize, new: &Ring, is: usize) -> Vec<(u64, u64)> {
     if old == new && was == is {
@@ -69,7 +69,7 @@ pub fn moved_owners(old: &Ring, was: usize, new: &Ring, is: usize) -> Vec<(u64, 
     if was == 1 && is == 1 {
         return of_few(old, new).unwrap_or_else(|| of_all(old, new));
     }
-    if was != is || is > MANY_OWNERS || is >= new.nodes().len() || was >= old.nodes().len() {
+    if was != is || is > MANY_OWNERS || is >= new.owning() || was >= old.owning() {
         return alloc::vec![(0, u64::MAX)];
     }
     let renamed = renamed(old, new);

@@ -36,6 +36,8 @@ pub struct Ring {
     nodes: Arc<Vec<NodeId>>,
     weights: Arc<Vec<u32>>,
     points: Arc<Vec<u64>>,
+    /// How many of the nodes own something.
+    owning: usize,
 }
 
 impl Ring {
@@ -58,7 +60,12 @@ impl Ring {
             makers.iter().for_each(|maker| maker.push(stratum, &mut points));
             points[start..].sort_unstable();
         }
-        Ring { nodes: Arc::new(nodes), weights: Arc::new(weights), points: Arc::new(points) }
+        Ring::of(nodes, weights, points)
+    }
+
+    fn of(nodes: Vec<NodeId>, weights: Vec<u32>, points: Vec<u64>) -> Ring {
+        let owning = weights.iter().filter(|weight| **weight > 0).count();
+        Ring { nodes: Arc::new(nodes), weights: Arc::new(weights), points: Arc::new(points), owning }
     }
 
     /// The ring with one more node, or with this weight for a node that it has: equal to the one built anew, in time
@@ -81,7 +88,7 @@ impl Ring {
         let mut weights = Vec::clone(&self.weights);
         weights.insert(at, weight);
         let points = insert(&self.points, &Maker::new(node, weight, at as u64));
-        Ring { nodes: Arc::new(nodes), weights: Arc::new(weights), points: Arc::new(points) }
+        Ring::of(nodes, weights, points)
     }
 
     /// The ring without a node: equal to the one built anew, in time linear in the number of points.
@@ -96,7 +103,7 @@ impl Ring {
         let mut points = Vec::with_capacity(self.points.len() - STRATA * weight);
         let rest = self.points.iter().filter(|point| **point & INDEX_MASK != at);
         points.extend(rest.map(|point| point - u64::from(point & INDEX_MASK > at)));
-        Ring { nodes: Arc::new(nodes), weights: Arc::new(weights), points: Arc::new(points) }
+        Ring::of(nodes, weights, points)
     }
 
     /// Its nodes, sorted by name, also those of weight 0.
@@ -109,6 +116,12 @@ impl Ring {
     #[must_use]
     pub fn weight(&self, node: &NodeId) -> Option<u32> {
         self.nodes.binary_search(node).ok().map(|at| self.weights[at])
+    }
+
+    /// How many of its nodes own something: those with a weight.
+    #[must_use]
+    pub fn owning(&self) -> usize {
+        self.owning
     }
 
     /// Whether nobody owns anything: there is no node, or none with a weight.
@@ -134,7 +147,9 @@ impl Ring {
     pub fn owners(&self, hash: u64, k: usize) -> Owners<'_> {
         let at = if self.is_empty() { 0 } else { self.first_point(hash) };
         let words = self.nodes.len().div_ceil(64);
-        Owners { ring: self, at, steps: self.points.len(), left: k, seen: SmallVec::from_elem(0, words) }
+        // Who looks for more than there are goes around the whole ring in vain.
+        let left = k.min(self.owning);
+        Owners { ring: self, at, steps: self.points.len(), left, seen: SmallVec::from_elem(0, words) }
     }
 
     /// The ranges of hashes that belong to a node, both ends included, ascending.
