@@ -6,6 +6,7 @@
 mod chaos;
 mod client;
 pub mod decisions;
+mod golden;
 mod history;
 mod oracles;
 mod plan;
@@ -19,6 +20,7 @@ mod strategies;
 mod sweep;
 mod table;
 
+pub use golden::golden_traces;
 pub use oracles::seen::Violation;
 pub use plan::Options;
 pub use process_hub_viewer::History;

@@ -83,6 +83,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         check: Option<PathBuf>,
     },
+    /// Writes the trace hashes of some seeds of each profile.
+    Golden {
+        /// Compares them with this file instead of printing them.
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+    },
     /// Runs a range of seeds and adds up what happened.
     Sweep {
         /// The seeds, as A..B: from A to below B.
@@ -166,7 +172,12 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let fixed = match &command {
         Command::Run { fixed, .. } | Command::Sweep { fixed, .. } | Command::Shrink { fixed, .. } => fixed,
-        Command::PartitionTable { check } => return table(check.as_deref()),
+        Command::PartitionTable { check } => {
+            return known("partition-table", &process_hub_simtests::partition_table(), check.as_deref());
+        }
+        Command::Golden { check } => {
+            return known("golden", &process_hub_simtests::golden_traces(), check.as_deref());
+        }
         Command::View { history, html } => return view(history, html),
         Command::Replay { file, json, trace } => return again(file, *json, *trace),
     };
@@ -192,7 +203,7 @@ fn main() -> ExitCode {
                 Err(problem) => wrong(problem),
             };
         }
-        Command::PartitionTable { .. } | Command::Replay { .. } | Command::View { .. } => 0,
+        Command::PartitionTable { .. } | Command::Golden { .. } | Command::Replay { .. } | Command::View { .. } => 0,
     };
     verdict(violations)
 }
@@ -241,17 +252,16 @@ fn again(file: &Path, json: bool, trace: bool) -> ExitCode {
     verdict(report.violations.len() as u64)
 }
 
-/// Prints the table, or says whether a file has it.
-fn table(check: Option<&Path>) -> ExitCode {
-    let table = process_hub_simtests::partition_table();
+/// Prints what a command shows, or says whether a file has it.
+fn known(command: &str, shown: &str, check: Option<&Path>) -> ExitCode {
     let Some(path) = check else {
-        print!("{table}");
+        print!("{shown}");
         return ExitCode::SUCCESS;
     };
     match std::fs::read_to_string(path) {
-        Ok(text) if text == table => ExitCode::SUCCESS,
+        Ok(text) if text == shown => ExitCode::SUCCESS,
         Ok(_) => {
-            println!("{} is not what the simulation shows: write it anew with `partition-table`", path.display());
+            println!("{} is not what the simulation shows: write it anew with `{command}`", path.display());
             ExitCode::FAILURE
         }
         Err(error) => {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::chaos::EXPECTED;
+
 /// What sort of life a seed is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +36,21 @@ impl Profile {
             Profile::Hell => "hell",
             Profile::Permanent => "permanent",
             Profile::Production => "production",
+        }
+    }
+
+    /// Whether a large sweep of it must give this oracle something to check, or see this fault happen.
+    #[must_use]
+    pub(crate) fn must_see(self, oracle_or_fault: &str) -> bool {
+        /// What is asked once all has converged.
+        const AFTERWARDS: [&str; 12] = ["S8", "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L10", "MIR", "R6"];
+        match self {
+            Profile::Swarm | Profile::Permanent => true,
+            Profile::Hell => !AFTERWARDS.contains(&oracle_or_fault),
+            // There are no faults, and so no child that is restarted for one.
+            Profile::Calm => !EXPECTED.contains(&oracle_or_fault) && oracle_or_fault != "S25",
+            // One cluster shows what it is made for.
+            Profile::Production => false,
         }
     }
 

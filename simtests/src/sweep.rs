@@ -121,7 +121,8 @@ impl Summary {
             let oracles = Watch::ids().into_iter().chain(["S28"]);
             let unchecked = oracles.filter(|oracle| self.checked.get(oracle).is_none_or(|checked| *checked == 0));
             let unseen = EXPECTED.into_iter().filter(|fault| !self.faults.contains_key(fault));
-            self.never.extend(unchecked.chain(unseen).map(str::to_owned));
+            let never = unchecked.chain(unseen).filter(|never| options.profile.must_see(never));
+            self.never.extend(never.map(str::to_owned));
             if self.seeds >= MUST_SEE_PAIRS && options.fixed().next().is_none() {
                 let pairs = strategies::all_pairs();
                 self.never.extend(pairs.into_iter().filter(|pair| !self.pairs.contains_key(pair)));
