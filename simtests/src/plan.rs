@@ -200,8 +200,7 @@ impl Plan {
             client: draw_client(&mut random, &bounds),
         };
         let mut steering = Random::new(options.seed, Purpose::Steering);
-        // A child that is stopped and started again while operators spare nodes may overlap for a moment, even in calm.
-        if steering.chance(333_333) && options.profile != Profile::Calm {
+        if steering.chance(333_333) {
             plan.client.steering = u32::try_from(steering.log_between(20_000, 300_000)).unwrap_or(0);
         }
         if !calm {

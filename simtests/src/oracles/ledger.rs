@@ -104,6 +104,15 @@ impl Ledger {
         self.hosts[host].shown.get(id).copied()
     }
 
+    /// Whether two starts are of two declarations of a child, the former of which somebody stops who was not told yet
+    /// that all its copies have ended. What was started on purpose before that may come up beside what the stop has yet
+    /// to reach: whoever must not have that waits for the answer to the stop.
+    #[must_use]
+    pub(crate) fn stop_under_way(&self, one: u64, other: u64) -> bool {
+        let Some(former) = self.starts.get(&one.min(other)).filter(|_| one != other) else { return false };
+        former.maybe_stopped && former.stopped.iter().all(|stop| stop.acked.is_none())
+    }
+
     fn learn(&mut self, host: HostId, id: &ChildId, version: u64) {
         let ledger = &mut self.hosts[host];
         let known = ledger.known.entry(id.clone()).or_default();

@@ -13,7 +13,8 @@ use super::truth::Truth;
 use crate::sim::HostId;
 
 /// S14: under ColdSwap a copy is started only after the former one has ended, as long as the node of the former one
-/// is in the view: with several copies, only where fewer than all of them live elsewhere.
+/// is in the view: with several copies, only where fewer than all of them live elsewhere. Copies of a declaration that is
+/// being stopped do not count for the next one.
 #[derive(Debug)]
 pub(super) struct ColdOrder;
 
@@ -48,7 +49,11 @@ impl Oracle for ColdOrder {
         if truth.hosts[host].view.len() > 1 {
             verdict.checked();
         }
-        let mut sources = truth.live(&spec.id).iter().filter(|key| key.0 != host && mutual(truth, host, key.0));
+        let mut sources = truth.live(&spec.id).iter().filter(|key| {
+            key.0 != host
+                && mutual(truth, host, key.0)
+                && !truth.ledger.stop_under_way(version(spec), truth.instances[*key].version)
+        });
         if let Some(key) = sources.nth(truth.copies(host) - 1) {
             let source = &truth.instances[key];
             let text = format!("{pid} is started while {} lives on a member of the view", source.pid);

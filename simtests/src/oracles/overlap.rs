@@ -21,7 +21,7 @@ fn together(truth: &Truth, one: &(Key, &Instance), other: &(Key, &Instance)) -> 
 }
 
 /// S2: in a component that has been settled for longer than the overlap bound, no copy comes up beside as many as there
-/// may be.
+/// may be. Copies of a declaration that is being stopped do not count for the next one: S3 says how long they may last.
 #[derive(Debug)]
 pub(super) struct SettledSingleton;
 
@@ -42,8 +42,9 @@ impl Oracle for SettledSingleton {
             return;
         }
         let others = serving(truth, &instance.id);
-        let mut beside =
+        let beside =
             others.iter().filter(|(key, _)| key.0 != host && truth.settled_together(host, key.0).is_some_and(long));
+        let mut beside = beside.filter(|(_, other)| !truth.ledger.stop_under_way(instance.version, other.version));
         // Hot swap without handover has both serve for a moment, and so may nodes that act by themselves: S3 says how long.
         let declared = truth.bounds.autonomous || (truth.bounds.hot && !truth.bounds.hands_over);
         let other = beside.nth(truth.copies(host) - 1 + usize::from(declared));

@@ -17,7 +17,8 @@ fn active<'a>(truth: &'a Truth, id: &ChildId) -> Vec<(Key, &'a Instance)> {
 }
 
 /// S13: where one copy of a child is active, no second one is promoted while the first lives on a member of the view, and
-/// of two that a partition has made one steps back within the overlap bound.
+/// of two that a partition has made one steps back within the overlap bound. A copy of a declaration that is being
+/// stopped may be beside one of the next.
 #[derive(Debug, Default)]
 pub(super) struct OneActive {
     twice: BTreeSet<ChildId>,
@@ -37,9 +38,12 @@ impl Oracle for OneActive {
             return;
         }
         match *seen {
-            Seen::Effect { host, effect: Effect::SetRole { id, role: Role::Active, .. } } => {
+            Seen::Effect { host, effect: Effect::SetRole { id, sequence, role: Role::Active, .. } } => {
                 let others = active(truth, id);
-                let other = others.iter().find(|(key, _)| key.0 != host && mutual(truth, host, key.0));
+                let version = truth.instance(host, *sequence).map_or(0, |mine| mine.version);
+                let other = others.iter().find(|(key, other)| {
+                    key.0 != host && mutual(truth, host, key.0) && !truth.ledger.stop_under_way(version, other.version)
+                });
                 verdict.check(other.is_none(), host, id, || {
                     let pid = other.map(|(_, other)| other.pid.to_string()).unwrap_or_default();
                     format!("it is promoted while {pid} is active on a member of the view")

@@ -1,6 +1,7 @@
 //! Several copies of a child, and which of them is active.
 
 use process_hub_core::Effect;
+use process_hub_core::request::{StopOutcome, StopResult};
 
 use super::*;
 
@@ -14,7 +15,11 @@ fn two_copies(hosts: usize) -> Bench {
 
 impl Bench {
     fn stand_by(&mut self, host: HostId, sequence: u64) {
-        let (pid, spec) = (pid(host, sequence), Arc::new(spec(10)));
+        self.stand_by_as(host, sequence, 10);
+    }
+
+    fn stand_by_as(&mut self, host: HostId, sequence: u64, version: u64) {
+        let (pid, spec) = (pid(host, sequence), Arc::new(spec(version)));
         let token = token(&pid);
         self.announce(host);
         self.effect(host, &Effect::Start { hub: hub_id(), spec, pid, token, role: Role::Passive, standby: false });
@@ -52,6 +57,40 @@ fn s13_a_second_one_is_promoted() {
     bench.assert_quiet();
     bench.role(1, 1, Role::Active, 6);
     bench.assert_fired("S13");
+}
+
+/// Host 0 is asked to stop the child that was declared as 10; 11 is its next declaration.
+fn stop_of_the_former(bench: &mut Bench, acked: bool) {
+    bench.ask_start(0, 1, 10, false);
+    bench.ask_start(0, 2, 11, false);
+    bench.show(0, Some(&row(10, &[pid(0, 1)])), 0);
+    bench.ask_stop(0, 3);
+    if acked {
+        let result = StopResult { status: Status::Ok, stopped: vec![(child(), vec![name(0)])], errors: Vec::new() };
+        bench.reply(0, 3, Reply::Stop(Ok(StopOutcome::Done(result))));
+    }
+}
+
+/// What a stop has yet to reach may be beside what was started after it, until whoever stops it is told that it has ended.
+#[test]
+fn a_child_declared_anew_while_it_is_being_stopped() {
+    for acked in [false, true] {
+        let mut bench = two_copies(2);
+        bench.stand_by(0, 1);
+        bench.role(0, 1, Role::Active, 5);
+        stop_of_the_former(&mut bench, acked);
+        bench.stand_by_as(1, 1, 11);
+        bench.role(1, 1, Role::Active, 6);
+        assert_eq!(bench.fired().contains(&"S13"), acked, "{:?}", bench.watch.violations);
+
+        let mut bench = Bench::settled(2);
+        bench.run(0, 1, 10);
+        stop_of_the_former(&mut bench, acked);
+        bench.run(1, 1, 11);
+        for oracle in ["S2", "S14"] {
+            assert_eq!(bench.fired().contains(&oracle), acked, "{:?}", bench.watch.violations);
+        }
+    }
 }
 
 #[test]
