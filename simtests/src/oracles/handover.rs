@@ -117,9 +117,16 @@ impl StateMoves {
                 });
             }
             None => {
-                let left = self.left.get(id).filter(|((other, life, _), at)| {
+                // One that was asked for before is no successor, but a copy of its own from before the two nodes met: it
+                // merges the state, and how long the two may be is S3's.
+                let left = self.left.get(id).filter(|(_, at)| instance.asked >= *at);
+                let left = left.filter(|((other, life, _), at)| {
                     let settled = truth.settled_together(host, *other).is_some_and(|since| since <= *at);
-                    *life == truth.hosts[*other].lives && settled && truth.now - at < truth.bounds.keeps
+                    // As for S14: what was its own all along, a node starts without a look at whom it has just met.
+                    let settled = settled && mutual(truth, host, *other);
+                    // Where the stop of the child is known, the state is thrown away; here it has yet to be heard of.
+                    let declared = truth.ledger.shown(*other, id) == Some(instance.version);
+                    *life == truth.hosts[*other].lives && settled && declared && truth.now - at < truth.bounds.keeps
                 });
                 verdict.check(left.is_none(), host, id, || {
                     format!("{} begins from nothing, and {left:?} has left its state", instance.pid)

@@ -127,15 +127,35 @@ fn s16_a_frozen_copy_that_handles_a_message() {
 
 #[test]
 fn s16_a_state_that_nobody_asks_for() {
+    for stopped in [false, true] {
+        let mut bench = bench(cold);
+        bench.run(0, 1, 10);
+        bench.show(0, Some(&row(10, &[pid(0, 1)])), 0);
+        bench.freeze(0, 1);
+        bench.end(0, 1, StopReason::Moved);
+        bench.exit(0, 1, ExitReason::Shutdown);
+        bench.wait_by(1, 1, 10);
+        if stopped {
+            // It hears that the child is stopped, and throws its state away; the other has yet to hear of it.
+            bench.show(0, None, 0);
+        }
+        bench.assert_quiet();
+        bench.serve(1, 1);
+        assert_eq!(bench.fired().contains(&"S16"), !stopped, "{:?}", bench.watch.violations);
+    }
+}
+
+#[test]
+fn a_copy_of_before_the_two_nodes_met_is_no_successor() {
     let mut bench = bench(cold);
     bench.run(0, 1, 10);
+    bench.start(1, 1, 10);
+    bench.now += 1;
     bench.freeze(0, 1);
     bench.end(0, 1, StopReason::Moved);
     bench.exit(0, 1, ExitReason::Shutdown);
-    bench.wait_by(1, 1, 10);
-    bench.assert_quiet();
-    bench.serve(1, 1);
-    bench.assert_fired("S16");
+    bench.see(&Seen::Serving { host: 1, sequence: 1 });
+    assert!(!bench.fired().contains(&"S16"), "{:?}", bench.watch.violations);
 }
 
 #[test]
