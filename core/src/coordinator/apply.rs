@@ -96,7 +96,8 @@ impl Hub {
         }
         let Some(peer) = self.peers.get_mut(from) else { return };
         let described = batch.attributes.as_ref().is_some_and(|attributes| peer.describes(attributes.clone()));
-        let advanced = batch.phase.is_some() && batch.phase != peer.phase;
+        // A phase is never taken back within a life: what opens a stream may be older than a rumor that came before it.
+        let advanced = batch.phase > peer.phase;
         if advanced {
             peer.phase = batch.phase;
         }
