@@ -9,7 +9,8 @@ use super::seen::{Oracle, Seen, Verdict, kind};
 use super::truth::Truth;
 use crate::sim::HostId;
 
-/// S4: two nodes that are not in each other's view never both serve a child.
+/// S4: two nodes that are not in each other's view never both serve a child, but where two copies serve while it moves: a
+/// cut in that moment leaves both until the one without a quorum loses its lease.
 #[derive(Debug, Default)]
 pub(super) struct Mutex {
     /// Children of which two copies serve.
@@ -51,7 +52,7 @@ impl Oracle for Mutex {
     }
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
-        if !truth.bounds.mutex {
+        if !truth.bounds.mutex || truth.bounds.overlaps() {
             return;
         }
         match *seen {
@@ -69,7 +70,7 @@ impl Oracle for Mutex {
 }
 
 /// S5: the tokens handed to instances of a child only grow, and a resource that remembers the highest it was shown never
-/// has to turn down whoever serves it.
+/// has to turn down whoever serves it, but the old one of two copies that serve while the child moves.
 #[derive(Debug, Default)]
 pub(super) struct TokenOrder {
     handed: BTreeMap<ChildId, Token>,
@@ -98,7 +99,7 @@ impl Oracle for TokenOrder {
                 let before = before.map(|before| before.to_string()).unwrap_or_default();
                 verdict.check(grows, host, &spec.id, || format!("token {token} is handed out after {before}"));
             }
-            Seen::Applied { host, sequence, .. } => {
+            Seen::Applied { host, sequence, .. } if !truth.bounds.overlaps() => {
                 let Some(instance) = truth.instance(host, sequence) else { return };
                 let shown = self.shown.entry(instance.id.clone()).or_insert_with(|| instance.token.clone());
                 verdict.check(*shown <= instance.token, host, &instance.id, || {

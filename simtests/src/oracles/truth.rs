@@ -58,6 +58,15 @@ pub(crate) struct Bounds {
     pub(crate) autonomous: bool,
 }
 
+impl Bounds {
+    /// Whether two copies serve for a moment where a child moves: hot swap without handover says so, and so do nodes that
+    /// act by themselves.
+    #[must_use]
+    pub(crate) fn overlaps(&self) -> bool {
+        self.autonomous || (self.hot && !self.hands_over)
+    }
+}
+
 /// Which instance: the host, how-manieth life of it, and the sequence there.
 pub(crate) type Key = (HostId, u32, u64);
 
