@@ -200,6 +200,8 @@ impl Run {
         run.about = format!("{} decisions and {} quirks", decisions.decisions.len(), decisions.quirks.len());
         if !decisions.decisions.iter().any(|decision| matches!(decision.act, Act::Heal { .. })) {
             run.until = Stage::Faults;
+        } else if !run.setup.long_quiet {
+            run.until = Stage::Convergence;
         }
         Ok(run)
     }

@@ -66,6 +66,7 @@ impl Script {
             altering: false,
             prompt: true,
             faults_until: 0,
+            long_quiet: true,
             sabotage: None,
         };
         Self { made: Decisions::new(setup, Vec::new(), Vec::new()), now: 0, last: 0 }

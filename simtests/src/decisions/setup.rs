@@ -49,8 +49,15 @@ pub struct Setup {
     pub prompt: bool,
     /// When the faults are over.
     pub faults_until: u64,
+    /// Whether it goes on for long after all has converged, for nothing to happen any more.
+    #[serde(default = "yes")]
+    pub long_quiet: bool,
     /// A deliberate defect of the core, if the program has it.
     pub sabotage: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Setup {
@@ -71,6 +78,7 @@ impl Setup {
             altering: plan.child_faults.altered > 0,
             prompt: false,
             faults_until: plan.faults_until,
+            long_quiet: plan.long_quiet,
             sabotage: sabotage_of(&world.hub),
         }
     }
