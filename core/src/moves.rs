@@ -33,10 +33,11 @@ pub(crate) struct Moving {
 
 /// A child that is held, or was a moment ago, and who has said so behind all that it had told before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Hold {
+pub(crate) struct Hold {
     wrote: Assignment,
-    agreed: BTreeSet<Member>,
-    until: Time,
+    pub(crate) agreed: BTreeSet<Member>,
+    /// When this node heard of it first.
+    pub(crate) since: Time,
 }
 
 /// How long a hold is remembered: beyond the longest that a move of a child waits for its members, as a rule.
@@ -49,11 +50,11 @@ pub(crate) struct Holds(BTreeMap<(Key, Dot), Hold>);
 impl Holds {
     /// A child is held, by the word of `from`, if it is another's.
     pub(crate) fn told(&mut self, key: &Key, dot: Dot, wrote: &Assignment, from: Option<&Member>, now: Time) {
-        self.0.retain(|_, hold| hold.until > now);
+        self.0.retain(|_, hold| hold.since + HELD > now);
         if self.0.len() >= MOST && !self.0.contains_key(&(key.clone(), dot)) {
             return;
         }
-        let fresh = || Hold { wrote: wrote.clone(), agreed: BTreeSet::new(), until: now + HELD };
+        let fresh = || Hold { wrote: wrote.clone(), agreed: BTreeSet::new(), since: now };
         let hold = self.0.entry((key.clone(), dot)).or_insert_with(fresh);
         if hold.wrote < *wrote {
             *hold = fresh();
@@ -63,14 +64,20 @@ impl Holds {
         }
     }
 
-    /// Who has agreed to what was written, as far as that is remembered.
-    pub(crate) fn agreed(
-        &self,
-        key: &Key,
-        dot: Dot,
-        wrote: impl FnOnce(&Assignment) -> bool,
-    ) -> Option<&BTreeSet<Member>> {
-        self.0.get(&(key.clone(), dot)).filter(|hold| wrote(&hold.wrote)).map(|hold| &hold.agreed)
+    /// A start is declared no more: what held it is over.
+    pub(crate) fn forget(&mut self, key: &Key, dot: Dot) {
+        self.0.remove(&(key.clone(), dot));
+    }
+
+    /// Forgets holds of starts that are no more: they must not outlive them, since what an origin is known by here is given
+    /// to another life later.
+    pub(crate) fn retain(&mut self, is_known: impl Fn(&Key, Dot) -> bool) {
+        self.0.retain(|(key, dot), _| is_known(key, *dot));
+    }
+
+    /// The hold of a start, if it is this one and remembered.
+    pub(crate) fn of(&self, key: &Key, dot: Dot, wrote: impl FnOnce(&Assignment) -> bool) -> Option<&Hold> {
+        self.0.get(&(key.clone(), dot)).filter(|hold| wrote(&hold.wrote))
     }
 
     /// All of them, to be told again.

@@ -16,6 +16,8 @@ const HELLO_MAX: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Peer {
     pub(crate) member: Member,
+    /// Since when it is known, or known anew.
+    pub(crate) since: Time,
     /// How far it is; `None` until its hello was accepted.
     pub(crate) phase: Option<Phase>,
     /// What it says of itself.
@@ -28,6 +30,8 @@ pub(crate) struct Peer {
     pub(crate) refused: bool,
     /// Its declared set was compared with ours at least once.
     pub(crate) compared: bool,
+    /// It was compared with ours since its present stream began: what it knew before that is known here.
+    pub(crate) heard_out: bool,
     pub(crate) out: Option<Outbound>,
     pub(crate) inb: Inbound,
     /// What is to be acknowledged at the end of this step.
@@ -43,11 +47,13 @@ impl Peer {
         Self {
             minted: member.boot,
             member,
+            since: now,
             phase: None,
             attributes: Attributes::default(),
             mismatch: false,
             refused: false,
             compared: false,
+            heard_out: false,
             out: None,
             inb: Inbound::default(),
             ack: None,
@@ -78,9 +84,11 @@ impl Peer {
     /// It has to say hello again before it is listened to. Returns its rows.
     pub(crate) fn reset(&mut self, now: Time) -> Inbound {
         self.phase = None;
+        self.since = now;
         // What changes from here on is not told to it, so the stream to it cannot be resumed.
         self.out = None;
         self.ack = None;
+        self.heard_out = false;
         self.hello_at = now + HELLO_MIN;
         self.hello_wait = HELLO_MIN;
         core::mem::take(&mut self.inb)

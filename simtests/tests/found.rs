@@ -53,3 +53,236 @@ fn a_listing_that_is_older_than_a_rumor_does_not_take_a_phase_back() {
     script.until(1521544);
     script.assert_holds();
 }
+
+/// 3 nodes -> the link of n1 and n2 breaks -> n3 starts -> the link of n2 and n3 breaks -> start(c17) at n3 -> n1 is cut from n3 -> n2 is cut from n3 -> n2 is cut from n1 -> the link of n2 and n1 breaks -> all faults end, with n1, n2, n3 left -> S5
+#[test]
+fn an_assignment_that_only_another_knows_is_heard_of_before_anything_starts() {
+    let mut script = Script::new(2253, 3);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("distribution", "load-balancer:push_interval=871ms");
+    script.set("partition", "static:2:startup-confirm");
+    script.set("stop_timeout", "1998000us");
+    script.at(0).boot("n2");
+    script.at(599).boot("n1");
+    script.at(836545).disconnect("n1", "n2");
+    script.at(1123123).boot("n3");
+    script.at(1151123).disconnect("n2", "n3");
+    script.at(2482883).act(Act::Start {
+        host: 2,
+        children: vec![Declared { child: 17, version: 133, restart: Restarts::Transient, tagged: true }],
+        wait: true,
+        timeout: 998398,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(2591883).cut("n3", "n1");
+    script.at(2591883).cut("n3", "n2");
+    script.at(10345842).cut("n1", "n2");
+    script.at(10804936).disconnect("n2", "n1");
+    script.at(29638644).heal_without(&["n1", "n2", "n3"], &[], &[]);
+    script.assert_holds();
+}
+
+/// 4 nodes -> start 1 of c1 fails at n1 -> start 3 of c1 fails at n1 -> start 4 of c1 fails at n1 -> start(c0, c1) at n4 -> start(c1) at n2 -> start(c1) at n3 -> S5
+#[test]
+fn a_copy_that_failed_to_start_has_used_its_token() {
+    let mut script = Script::new(4540, 4);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("distribution", "load-balancer:push_interval=5084ms");
+    script.set("partition", "majority:initial_cluster_size=4");
+    script.quirk("start_fails", "n1", "c1", 0);
+    script.quirk("start_fails", "n1", "c1", 2);
+    script.quirk("start_fails", "n1", "c1", 3);
+    script.at(0).boot("n4");
+    script.at(0).boot("n3");
+    script.at(0).boot("n1");
+    script.at(0).boot("n2");
+    script.at(11000).act(Act::Start {
+        host: 3,
+        children: vec![
+            Declared { child: 0, version: 2, restart: Restarts::Permanent, tagged: true },
+            Declared { child: 1, version: 3, restart: Restarts::Transient, tagged: true },
+        ],
+        wait: true,
+        timeout: 110465,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(13000).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 1, version: 4, restart: Restarts::Permanent, tagged: true }],
+        wait: false,
+        timeout: 52697,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(412478).act(Act::Start {
+        host: 2,
+        children: vec![Declared { child: 1, version: 8, restart: Restarts::Temporary, tagged: true }],
+        wait: true,
+        timeout: 1038778,
+        check_existing: false,
+        rollback: true,
+        mapped: 0,
+    });
+    script.until(413042);
+    script.assert_holds();
+}
+
+/// 5 nodes -> start(c14) at n3 -> start(c11) at n5 -> start(c8) at n5 -> start(c12) at n5 -> migrate(c12 to n5) at n3 -> n4 starts -> n5 crashes -> stop(c11) at n4 -> stop(c12) at n2 -> n5 starts -> start(c7) at n5 -> start(c12) at n5 -> n1 starts -> start(c8) at n5 -> S19
+#[test]
+fn a_hold_does_not_outlive_the_start_that_it_held() {
+    let mut script = Script::new(4515, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("distribution", "guided");
+    script.at(0).boot("n5");
+    script.at(0).boot("n2");
+    script.at(0).boot("n3");
+    script.at(59000).act(Act::Start {
+        host: 2,
+        children: vec![Declared { child: 14, version: 29, restart: Restarts::Transient, tagged: false }],
+        wait: true,
+        timeout: 675009,
+        check_existing: true,
+        rollback: false,
+        mapped: 1,
+    });
+    script.at(59000).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 11, version: 232, restart: Restarts::Temporary, tagged: true }],
+        wait: true,
+        timeout: 873012,
+        check_existing: false,
+        rollback: false,
+        mapped: 1,
+    });
+    script.at(59000).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 8, version: 480, restart: Restarts::Permanent, tagged: true }],
+        wait: true,
+        timeout: 535954,
+        check_existing: true,
+        rollback: true,
+        mapped: 1,
+    });
+    script.at(59000).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 12, version: 522, restart: Restarts::Permanent, tagged: true }],
+        wait: false,
+        timeout: 3469570,
+        check_existing: true,
+        rollback: false,
+        mapped: 1,
+    });
+    script.at(60000).migrate("n3", "c12", "n5", 1919186);
+    script.at(60000).boot("n4");
+    script.at(1119000).crash("n5");
+    script.at(1119000).act(Act::Stop { host: 3, children: vec![11], wait: true, timeout: 4855694 });
+    script.at(1119000).act(Act::Stop { host: 1, children: vec![12], wait: false, timeout: 646523 });
+    script.at(1119000).boot("n5");
+    script.at(3588800).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 7, version: 1439, restart: Restarts::Transient, tagged: false }],
+        wait: true,
+        timeout: 540356,
+        check_existing: false,
+        rollback: true,
+        mapped: 1,
+    });
+    script.at(3588800).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 12, version: 1455, restart: Restarts::Permanent, tagged: true }],
+        wait: true,
+        timeout: 1521034,
+        check_existing: true,
+        rollback: false,
+        mapped: 1,
+    });
+    script.at(3588800).boot("n1");
+    script.at(3588800).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 8, version: 1762, restart: Restarts::Permanent, tagged: true }],
+        wait: false,
+        timeout: 561626,
+        check_existing: false,
+        rollback: false,
+        mapped: 1,
+    });
+    script.until(3590878);
+    script.assert_holds();
+}
+
+/// 5 nodes -> start(c4) at n5 -> start(c4) at n1 -> S15
+#[test]
+fn a_copy_of_a_declaration_that_has_lost_is_no_successor() {
+    let mut script = Script::new(2872, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("migration", "hot:state_query_timeout=154ms:child_migration_timeout=1645ms:retention=111ms");
+    script.set("synchronization", "in-line 3 444000");
+    script.at(0).boot("n5");
+    script.at(0).boot("n1");
+    script.at(14161).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 4, version: 553, restart: Restarts::Permanent, tagged: true }],
+        wait: false,
+        timeout: 50075,
+        check_existing: false,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(97812).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 4, version: 557, restart: Restarts::Transient, tagged: false }],
+        wait: true,
+        timeout: 342666,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.until(101413);
+    script.assert_holds();
+}

@@ -137,6 +137,7 @@ impl Hub {
         if !self.registry.remove(key, dot) {
             return;
         }
+        self.moves.holds.forget(key, dot);
         self.resolve(dot, || Outcome::Failed(None, ChildFailure::Stopped));
         if !self.registry.record(key).is_some_and(|record| record.is_declared()) {
             self.supervisor.forget(key);

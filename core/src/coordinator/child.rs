@@ -118,9 +118,11 @@ impl Hub {
         let local = self.supervisor.remove(sequence)?;
         self.answer_orphans(step, sequence, &local.key);
         let row = self.registry.take_row(&local.key, ME, Some(sequence))?;
-        if row.published {
-            self.outbox.gone(&local.key.id, sequence);
+        if !row.published {
+            // It may have used its token: the next copy, wherever that is, gets a higher one.
+            self.outbox.row(&self.registry, &local.key.id, &row);
         }
+        self.outbox.gone(&local.key.id, sequence);
         self.claim_gone(step, &local.key, &row, true);
         Some((local, row))
     }

@@ -11,7 +11,7 @@ use crate::hub::Hub;
 use crate::id::{Boot, Member, NodeId};
 use crate::lives::Life;
 use crate::message::{HubMessage, WireContext, WireLife};
-use crate::registry::{ALL, Dot, print_of_seen};
+use crate::registry::{ALL, Dot, Key, print_of_seen};
 use crate::requests::Open;
 use crate::steering::SteerError;
 
@@ -81,6 +81,9 @@ impl Hub {
             }
         }
         if self.open_requests() == 0 && self.pulls.is_idle() {
+            let (registry, seen) = (&self.registry, self.registry.context());
+            let declared = |key: &Key, dot| registry.record(key).is_some_and(|record| record.has(dot));
+            self.moves.holds.retain(|key, dot| declared(key, dot) || !seen.covers(dot));
             self.registry.reclaim();
         }
     }

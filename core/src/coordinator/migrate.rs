@@ -98,12 +98,13 @@ impl Hub {
     }
 
     /// Whether another copy goes before this node's, which does not own the child: the owner's if it serves; else, of
-    /// two, the one with the higher token.
+    /// two, the one with the higher token. A copy of a declaration that has lost to another one goes before none.
     pub(super) fn loses(&self, key: &Key) -> bool {
         let Some(record) = self.registry.record(key) else { return false };
         let Some(mine) = record.mine().map(|row| self.registry.token(row)) else { return false };
         let owner = record.subject(key).and_then(|subject| self.view.owner(&subject));
-        record.theirs(&self.registry).any(|row| match row.state {
+        let winner = record.winner().map(|start| start.dot);
+        record.theirs(&self.registry).filter(|row| Some(row.dot()) == winner).any(|row| match row.state {
             RowState::Running => Some(self.registry.node_of(row)) == owner || self.registry.token(row) > mine,
             RowState::Kept => self.registry.token(row) > mine,
             RowState::Starting | RowState::Stopping | RowState::Standby => false,
@@ -140,9 +141,11 @@ impl Hub {
     fn all_owners_serve(&self, key: &Key) -> bool {
         let Some(record) = self.registry.record(key) else { return true };
         let owners = record.subject(key).map(|subject| self.view.owners(&subject)).unwrap_or_default();
+        let winner = record.winner().map(|start| start.dot);
         let serves = |node: &&NodeId| {
-            let mut rows = record.theirs(&self.registry).filter(|row| row.state == RowState::Running);
-            rows.any(|row| self.registry.node_of(row) == *node)
+            // A copy of a declaration that has lost to another is about to end.
+            let running = |row: &&Row| row.state == RowState::Running && Some(row.dot()) == winner;
+            record.theirs(&self.registry).filter(running).any(|row| self.registry.node_of(row) == *node)
         };
         owners.iter().all(serves)
     }

@@ -104,7 +104,9 @@ impl Hub {
             self.compact();
             if let Some(peer) = self.peers.get_mut(&from.node) {
                 peer.compared = true;
+                peer.heard_out = true;
             }
+            self.all_heard_out();
             return self.join(step);
         };
         #[cfg(feature = "sabotage")]

@@ -105,8 +105,13 @@ impl Hub {
             // then although it is the one of the last complete view.
             self.work.wait(key);
         }
-        if self.is_to_be_given(key) && self.give(step, key) {
-            return;
+        if self.is_to_be_given(key) {
+            if !self.has_heard_all_out() {
+                return self.work.wait(key);
+            }
+            if self.give(step, key) {
+                return;
+            }
         }
         let Some(record) = self.registry.record(key) else { return };
         if self.holds_in_vain(key, record) {
@@ -165,12 +170,11 @@ impl Hub {
     fn start_if_owner(&mut self, step: &mut Step<'_>, key: &Key) {
         let Some(record) = self.registry.record(key) else { return };
         let (Some(start), Some(subject)) = (record.winner(), record.subject(key)) else { return };
-        if self.quorum.locked
-            || !self.view.may_start(&subject)
-            || self.supervisor.is_held(key)
-            || !self.knows_all(key, record)
-        {
+        if self.quorum.locked || !self.view.may_start(&subject) || self.supervisor.is_held(key) {
             return;
+        }
+        if !self.knows_all(key, record) {
+            return self.work.wait(key);
         }
         if self.spares(key, record) {
             return self.pass_over(step, key);

@@ -41,6 +41,9 @@ impl Hub {
             self.work.wait(key);
             return false;
         }
+        if !self.has_heard_all_out() {
+            self.work.wait(key);
+        }
         let Some(role) = self.due_role(key) else { return false };
         let token = if role == Role::Active {
             let Some(token) = self.take_token(key) else { return false };

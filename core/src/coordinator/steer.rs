@@ -10,7 +10,7 @@ use crate::hashing::MAX_WEIGHT;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId, RequestId};
 use crate::message::{Assignment, Pause, Phase, RowState};
-use crate::moves::{Moving, Stage};
+use crate::moves::{Hold, Holds, Moving, Stage};
 use crate::outbox::Outbox;
 use crate::registry::{Dot, Key, Record};
 use crate::request::Reply;
@@ -154,12 +154,19 @@ impl Hub {
         self.assigned(step, key, dot, assignment);
     }
 
-    /// A child is held, by the word of a member. Whoever holds it is told the same by this node, behind all that it has
-    /// told before, and so is everybody: whoever has heard it of all knows of every copy.
+    /// A child is held, by the word of a member. The first time, everybody is told the same by this node, behind all that it
+    /// has told before, and each time that its holder says so: whoever has heard it of all knows of every copy.
     pub(super) fn hold_told(&mut self, step: &mut Step<'_>, from: &NodeId, key: &Key, dot: Dot, held: &Assignment) {
         let Some(peer) = self.peers.get(from) else { return };
+        if self.registry.context().covers(dot) && self.registry.assignment(key, dot).is_none() {
+            // Its start was removed: nobody waits for anything.
+            return;
+        }
+        let is_known = |holds: &Holds| holds.of(key, dot, |known| known == held).is_some();
+        let known = is_known(&self.moves.holds);
         self.moves.holds.told(key, dot, held, Some(&peer.member), step.now);
-        if held.by == *from {
+        // Whoever held it may have died since, and others who hear of it from its survivors wait for this node, too.
+        if held.by == *from || (!known && is_known(&self.moves.holds)) {
             self.claim_unheard(key);
             self.outbox.assign(&self.registry, &key.id, dot, held.clone());
         } else if self.registry.assignment(key, dot).is_some_and(|assigned| !assigned.held) {
@@ -181,16 +188,41 @@ impl Hub {
         others.all(|peer| agreed.contains(&peer.member))
     }
 
-    /// Whether this node may take a child that was given to it after it was held: it has heard of every copy.
+    /// Whether every member that takes part was compared with since its stream began.
+    pub(super) fn has_heard_all_out(&self) -> bool {
+        self.peers.values().filter(|peer| peer.takes_part()).all(|peer| peer.heard_out)
+    }
+
+    /// Looks at the children that have waited for that.
+    pub(super) fn all_heard_out(&mut self) {
+        if self.view.is_complete() && self.has_heard_all_out() {
+            let waiting = self.work.take_waiting();
+            self.work.add_ranges(waiting, Job::Reconcile);
+        }
+    }
+
+    /// Whether this node may take a child as far as others may have given it away: no member can know of an assignment
+    /// that it does not, as those could that were in another view when it was given; and of one that was given after it
+    /// was held, this node has heard of every copy.
     pub(super) fn knows_all(&self, key: &Key, record: &Record) -> bool {
         let Some(start) = record.winner() else { return true };
+        if self.registry.has_exceptions() && !self.has_heard_all_out() {
+            return false;
+        }
         let Some(given) = start.assigned.as_deref().filter(|given| !given.held && given.by != self.me.node) else {
             return true;
         };
         // One that was let go has its owners of before.
         let before =
             |held: &Assignment| held.by == given.by && held.version + 1 == given.version && held.nodes != given.nodes;
-        self.moves.holds.agreed(key, start.dot, before).is_none_or(|agreed| self.is_everybody(agreed))
+        self.moves.holds.of(key, start.dot, before).is_none_or(|hold| self.all_agree(hold))
+    }
+
+    /// Whether all have agreed to a hold who were there when this node heard of it. Who has come since, or has come back, has
+    /// told its copies before its view was complete, and starts none before it has heard this node out.
+    fn all_agree(&self, hold: &Hold) -> bool {
+        let mut others = self.peers.values().filter(|peer| peer.takes_part() && peer.since <= hold.since);
+        others.all(|peer| hold.agreed.contains(&peer.member))
     }
 
     /// Goes on with the moves that can, and answers those that are over.
@@ -210,8 +242,8 @@ impl Hub {
         if !ours {
             return Some(Err(SteerError::Superseded(id)));
         }
-        let agreed = self.moves.holds.agreed(&moving.key, moving.dot, |held| *held == moving.wrote);
-        if moving.stage == Stage::Holding && agreed.is_some_and(|agreed| self.is_everybody(agreed)) {
+        let hold = self.moves.holds.of(&moving.key, moving.dot, |held| *held == moving.wrote);
+        if moving.stage == Stage::Holding && hold.is_some_and(|hold| self.is_everybody(&hold.agreed)) {
             let copies = self.view.copies();
             let record = self.registry.record(&moving.key)?;
             let owners = record.subject(&moving.key).map(|subject| self.view.owners(&subject)).unwrap_or_default();

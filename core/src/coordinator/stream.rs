@@ -194,11 +194,14 @@ impl Hub {
     /// may have been missed, so the declared sets are compared.
     fn begin_listing(&mut self, from: &NodeId, epoch: u32) {
         let Some(peer) = self.peers.get_mut(from) else { return };
+        peer.heard_out = false;
         let (member, minted) = (peer.member.clone(), peer.minted);
         let staged = self.registry.add_host(member.clone(), minted);
         if let Some(unfinished) = peer.inb.begin(epoch, staged) {
             self.retire(unfinished, &member);
         }
+        // One that has begun before may miss what the member knew then.
+        self.pulls.forget(from);
         self.pulls.want(from);
     }
 

@@ -31,24 +31,27 @@ const MAX_EARLY: usize = 4_096;
 
 /// Assignments that are ahead of their starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Early(BTreeMap<Dot, Assignment>);
+pub(super) struct Early(BTreeMap<Dot, (Key, Assignment)>);
 
 impl Early {
-    fn keep(&mut self, dot: Dot, assignment: Assignment) {
+    fn keep(&mut self, key: &Key, dot: Dot, assignment: Assignment) {
         let full = self.0.len() >= MAX_EARLY;
         match self.0.get_mut(&dot) {
-            Some(known) if *known < assignment => *known = assignment,
+            Some((of, known)) if of == key && *known < assignment => *known = assignment,
             Some(_) => {}
             None if full => {}
             None => {
-                self.0.insert(dot, assignment);
+                self.0.insert(dot, (key.clone(), assignment));
             }
         }
     }
 
-    /// Takes out the one of a start.
-    pub(super) fn take(&mut self, dot: Dot) -> Option<Assignment> {
-        if self.0.is_empty() { None } else { self.0.remove(&dot) }
+    /// Takes out the one of a start of this child.
+    pub(super) fn take(&mut self, key: &Key, dot: Dot) -> Option<Assignment> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.remove(&dot).filter(|(of, _)| of == key).map(|(_, assignment)| assignment)
     }
 
     /// Drops those of starts of this origin.
@@ -75,7 +78,7 @@ impl Registry {
             if self.seen.covers(dot) {
                 return Assigned::Gone;
             }
-            self.early.keep(dot, assignment);
+            self.early.keep(key, dot, assignment);
             return Assigned::Early;
         };
         if start.assigned.as_deref().is_some_and(|known| *known >= assignment) {

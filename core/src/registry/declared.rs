@@ -45,7 +45,7 @@ impl Registry {
         let rank = self.rank(dot);
         let mut starts = self.records.get(key).map_or(0, |record| record.starts.len());
         let at = (0..starts).find(|&at| rank < self.rank(self.records[key].starts[at].dot)).unwrap_or(starts);
-        let start = Start { dot, spec, assigned: self.early.take(dot).map(Box::new) };
+        let start = Start { dot, spec, assigned: self.early.take(key, dot).map(Box::new) };
         self.exceptions += usize::from(start.is_exception());
         self.origins.carry(dot);
         self.edit(key, |record| {
@@ -73,7 +73,7 @@ impl Registry {
     /// Takes the removal of one start, also of one that has yet to arrive. Says whether it was declared.
     pub(crate) fn remove(&mut self, key: &Key, dot: Dot) -> bool {
         self.seen.insert(dot);
-        self.early.take(dot);
+        self.early.take(key, dot);
         self.drop_start(key, dot)
     }
 
