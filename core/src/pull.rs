@@ -19,6 +19,8 @@ pub(crate) struct Round {
     pub(crate) context: Option<Context>,
     /// The ranges that differ and were not compared yet.
     pub(crate) ranges: VecDeque<(u64, u64)>,
+    /// The peer has begun a new stream since: this may miss what it knew by then.
+    pub(crate) outdated: bool,
     pub(crate) deadline: Time,
 }
 
@@ -37,6 +39,14 @@ impl Pulls {
         }
     }
 
+    /// A peer begins a new stream: what it has learned by then is compared, whatever is under way.
+    pub(crate) fn want_anew(&mut self, peer: &NodeId) {
+        if let Some(round) = self.round.as_mut().filter(|round| round.peer == *peer) {
+            round.outdated = true;
+        }
+        self.want(peer);
+    }
+
     /// Forgets a peer; a comparison with it ends.
     pub(crate) fn forget(&mut self, peer: &NodeId) {
         self.queue.retain(|queued| queued != peer);
@@ -53,7 +63,8 @@ impl Pulls {
         let peer = self.queue.pop_front()?;
         self.number = self.number.wrapping_add(1);
         let deadline = now + PATIENCE;
-        Some(self.round.insert(Round { peer, number: self.number, context: None, ranges: VecDeque::new(), deadline }))
+        let (number, ranges) = (self.number, VecDeque::new());
+        Some(self.round.insert(Round { peer, number, context: None, ranges, outdated: false, deadline }))
     }
 
     /// The comparison with this peer under this number, if it is the one under way.

@@ -382,7 +382,9 @@ fn a_move_whose_node_restarts_is_called_off_by_its_next_life() {
     let home = world.host_of("c7")[0].clone();
     let others: Vec<&str> = ["n1", "n2", "n3", "n4"].into_iter().filter(|name| node(name) != home).collect();
     let (mover, deaf) = (others[0], others[1]);
+    // By way of a third it hears of the hold all the same; what it says to that does not come back.
     world.cut.insert((node(mover), node(deaf)));
+    world.cut.insert((node(deaf), node(mover)));
     let act = Steer::Migrate { id: id("c7"), to: node(mover), timeout: Duration::from_secs(60) };
     world.request(mover, Request::Steer { hub: hub_id(), act });
     let told = world.hubs[others[2]].explain(&id("c7")).unwrap();
@@ -405,6 +407,7 @@ fn a_move_that_not_all_members_hear_of_is_taken_back() {
     let away = ["n1", "n2", "n3"].into_iter().find(|name| node(name) != home).unwrap();
     let deaf = ["n1", "n2", "n3"].into_iter().find(|name| node(name) != home && *name != away).unwrap();
     world.cut.insert((node(away), node(deaf)));
+    world.cut.insert((node(deaf), node(away)));
     let act = Steer::Migrate { id: id("c7"), to: node(away), timeout: Duration::from_millis(500) };
     assert_eq!(world.steer(away, act), Err(SteerError::Unanswered(id("c7"))));
     assert_eq!(world.host_of("c7"), [home]);

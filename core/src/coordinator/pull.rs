@@ -104,7 +104,7 @@ impl Hub {
             self.compact();
             if let Some(peer) = self.peers.get_mut(&from.node) {
                 peer.compared = true;
-                peer.heard_out = true;
+                peer.heard_out |= !round.outdated;
             }
             self.all_heard_out();
             return self.join(step);

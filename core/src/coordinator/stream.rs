@@ -200,9 +200,7 @@ impl Hub {
         if let Some(unfinished) = peer.inb.begin(epoch, staged) {
             self.retire(unfinished, &member);
         }
-        // One that has begun before may miss what the member knew then.
-        self.pulls.forget(from);
-        self.pulls.want(from);
+        self.pulls.want_anew(from);
     }
 
     pub(super) fn batch_ack(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64) {
