@@ -26,7 +26,8 @@ fn key_of(truth: &Truth, host: HostId, sequence: u64) -> Key {
 }
 
 /// S15: under HotSwap a copy that moves is ended only when another one serves, or has come to since; and of two copies of
-/// one move one serves.
+/// one move one serves. A child whose declaration is being stopped needs no other: the copy that it would go to may have
+/// been ended for that.
 #[derive(Debug)]
 pub(super) struct Continuity;
 
@@ -48,6 +49,9 @@ impl Oracle for Continuity {
                 let key = key_of(truth, host, *sequence);
                 let Some(instance) = truth.instances.get(&key).filter(|instance| !instance.frozen) else { return };
                 let Some(since) = instance.up.filter(|_| instance.serves()) else { return };
+                if truth.ledger.starts.get(&instance.version).is_some_and(|start| !start.is_wanted()) {
+                    return;
+                }
                 let mut others = others(truth, key, id);
                 let taken_over = others.any(|(_, other)| other.serves() || other.up.is_some_and(|up| up >= since));
                 verdict.check(taken_over, host, id, || format!("{} is ended and no other copy serves", instance.pid));

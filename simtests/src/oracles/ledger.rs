@@ -54,6 +54,14 @@ pub(crate) struct Start {
     pub(crate) holders: Vec<LifeKey>,
 }
 
+impl Start {
+    /// Whether nobody can have stopped it.
+    #[must_use]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.accepted && !self.refused && !self.maybe_stopped && self.stopped.is_empty() && self.rolled_back.is_none()
+    }
+}
+
 /// A stop that observed a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stop {

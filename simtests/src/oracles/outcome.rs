@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use process_hub_core::id::{ChildId, Pid};
 
-use super::ledger::{LifeKey, Start};
+use super::ledger::LifeKey;
 use super::seen::{Census, Oracle, Seen, Verdict, kind};
 use super::truth::Truth;
 use crate::sim::HostId;
@@ -35,11 +35,6 @@ fn outlives(truth: &Truth, acked: Option<(u64, u32, usize)>) -> bool {
     let cut_off = cut_off.filter(|host| truth.hosts[*host].member.is_some()).count();
     let lost = (truth.ledger.deaths - deaths) as usize + cut_off;
     view >= 2 && lost <= 1
-}
-
-/// Whether nobody can have stopped it.
-fn wanted(start: &Start) -> bool {
-    start.accepted && !start.refused && !start.maybe_stopped && start.stopped.is_empty() && start.rolled_back.is_none()
 }
 
 /// L1: the registries of the core are equal, and equal to what really runs.
@@ -140,7 +135,7 @@ impl Oracle for NoneLost {
             });
         }
         let declared = declared(truth);
-        for (version, start) in truth.ledger.starts.iter().filter(|(_, start)| wanted(start)) {
+        for (version, start) in truth.ledger.starts.iter().filter(|(_, start)| start.is_wanted()) {
             let Some(id) = &start.id else { continue };
             if start.holders.iter().any(|life| survives(truth, *life)) {
                 verdict.check(declared.contains_key(id), start.by.0, id, || format!("start {version} is lost"));
@@ -173,7 +168,7 @@ impl Oracle for Acknowledged {
         let declared = declared(truth);
         for (version, start) in &truth.ledger.starts {
             let Some(id) = &start.id else { continue };
-            if wanted(start) && outlives(truth, start.acked) {
+            if start.is_wanted() && outlives(truth, start.acked) {
                 verdict.check(declared.contains_key(id), start.by.0, id, || {
                     format!("acknowledged start {version} is lost")
                 });
@@ -246,7 +241,7 @@ impl Oracle for StopScope {
                 stopped.insert(id, true);
             }
         }
-        for (version, start) in truth.ledger.starts.iter().filter(|(_, start)| wanted(start)) {
+        for (version, start) in truth.ledger.starts.iter().filter(|(_, start)| start.is_wanted()) {
             let Some(id) = start.id.as_ref().filter(|id| stopped.contains_key(id)) else { continue };
             if start.holders.iter().any(|life| survives(truth, *life)) {
                 verdict.check(declared.contains_key(id), start.by.0, id, || {
