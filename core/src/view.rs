@@ -62,6 +62,8 @@ pub(crate) struct View {
     since: Vec<Ring>,
     /// Whether a complete view is known and none was left out of `since`.
     continuous: bool,
+    /// What this node owned so far counts for nothing until the view is complete once more.
+    doubted: bool,
     deadline: Time,
     /// A deliberate defect: owners by the order in which members were met.
     #[cfg(feature = "sabotage")]
@@ -94,6 +96,7 @@ impl View {
             mine: None,
             complete: false,
             continuous: false,
+            doubted: false,
             deadline: Time::ZERO,
             #[cfg(feature = "sabotage")]
             in_join_order: false,
@@ -122,7 +125,18 @@ impl View {
         self.complete = false;
     }
 
-    /// What this node owned so far counts for nothing.
+    /// The view has to be completed once more, and until then nothing is this node's by what it owned before.
+    pub(crate) fn doubt(&mut self, deadline: Time) {
+        self.complete = false;
+        self.doubted = true;
+        self.deadline = deadline;
+    }
+
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
+    /// What this node owned so far counts for nothing, and every child is looked at anew.
     pub(crate) fn forget(&mut self) {
         self.complete = false;
         self.continuous = false;
@@ -198,6 +212,7 @@ impl View {
     /// complete one: all, if there are children (`exceptions`) whose owners are more than a matter of the ring.
     pub(crate) fn completed(&mut self, exceptions: bool) -> Vec<(u64, u64)> {
         self.complete = true;
+        self.doubted = false;
         let ranges = match self.since.first() {
             Some(last) if self.continuous => self.moved_since(last, exceptions),
             _ => alloc::vec![(0, u64::MAX)],
@@ -335,6 +350,7 @@ impl View {
         }
         let since = || {
             self.continuous
+                && !self.doubted
                 && self.is_by_ring(subject)
                 && self.since.iter().all(|ring| self.owned_on(ring, subject.hash, &self.me))
         };

@@ -286,3 +286,107 @@ fn a_copy_of_a_declaration_that_has_lost_is_no_successor() {
     script.until(101413);
     script.assert_holds();
 }
+
+/// 5 nodes -> start 1 of c6 is slow at n5 -> n5 stands still for 1980 ms -> n5 stands still for 5356 ms -> start(c6) at n4 -> n4 stands still for 3874 ms -> S13
+#[test]
+fn whoever_was_dropped_promotes_nothing_by_its_old_view() {
+    let mut script = Script::new(5152, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (7792, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = false;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("barrier_timeout", "915000us");
+    script.set("redundancy", "replication:1:active-passive:signal=passive");
+    script.set("stop_timeout", "124000us");
+    script.set("synchronization", "pubsub:sync_interval=2108ms");
+    script.quirk("start_slow", "n5", "c6", 0);
+    script.at(0).boot("n3");
+    script.at(0).boot("n4");
+    script.at(230006).boot("n5");
+    script.at(1587966).pause("n5", 1980732);
+    script.at(3030816).pause("n5", 5356046);
+    script.at(3255039).act(Act::Start {
+        host: 3,
+        children: vec![Declared { child: 6, version: 3, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 107089,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(7074297).pause("n4", 3874087);
+    script.until(8417919);
+    script.assert_holds();
+}
+
+/// 5 nodes -> start(c0) at n2 -> migrate(c0 to n3) at n1 -> n4 is cut from n3 -> n4 stands still for 5925 ms -> stop(c0) at n1 -> start(c0) at n1 -> n1 is cut from n5 -> n5 is cut from n2 -> n5 is cut from n3 -> n2 stands still for 1164 ms -> n2 stands still for 2064 ms -> stop(c0) at n3 -> n5 hears n2 again -> start(c0) at n1 -> all faults end, with n1, n2, n3, n5 left -> S9
+#[test]
+fn a_listing_that_is_older_than_a_rumor_takes_nothing_back() {
+    let mut script = Script::new(1926, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (8443, 782303);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("synchronization", "gossip:sync_interval=4595ms");
+    script.at(0).boot("n3");
+    script.at(0).boot("n2");
+    script.at(0).boot("n5");
+    script.at(4297).boot("n4");
+    script.at(35438).boot("n1");
+    script.at(93741).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 0, version: 1, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 5870429,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(159848).migrate("n1", "c0", "n3", 16053219);
+    script.at(896363).cut("n3", "n4");
+    script.at(1104954).pause("n4", 5925003);
+    script.at(2342608).act(Act::Stop { host: 0, children: vec![0], wait: true, timeout: 209392 });
+    script.at(2803633).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 0, version: 24, restart: Restarts::Transient, tagged: false }],
+        wait: true,
+        timeout: 3929239,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(4631922).cut("n5", "n1");
+    script.at(5981110).cut("n2", "n5");
+    script.at(6017110).cut("n3", "n5");
+    script.at(6078695).pause("n2", 1164734);
+    script.at(6518763).pause("n2", 2064320);
+    script.at(6538153).act(Act::Stop { host: 2, children: vec![0], wait: true, timeout: 118064 });
+    script.at(6605854).uncut("n2", "n5");
+    script.at(7323578).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 0, version: 60, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 2471957,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(7961867).heal_without(&["n1", "n2", "n3", "n5"], &[], &["n4"]);
+    script.assert_holds();
+}

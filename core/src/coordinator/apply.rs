@@ -178,6 +178,11 @@ impl Hub {
         let older = self.older_row(from, &key, host);
         let hidden = older.is_some_and(|older| !self.registry.is_visible(older));
         let replaced = older.and_then(|older| self.registry.take_row(&key, older, None));
+        if let Some(newer) = replaced.as_ref().filter(|before| before.is_newer_than(&row)) {
+            // What opens a stream may be older than a rumor that came before it; the stream will come to that.
+            row = newer.clone();
+            row.host = host;
+        }
         let before = self.registry.put_row(&key, row.clone()).or(replaced);
         let was_up = before.as_ref().is_some_and(|before| before.state == RowState::Running);
         let same = before.as_ref().is_some_and(|before| before.sequence == row.sequence);

@@ -319,7 +319,9 @@ impl Hub {
         }
         let may = record.subject(key).is_some_and(|subject| self.view.may_start(&subject));
         let start = record.winner().map(|start| (start.dot, start.spec.clone()));
-        let Some((dot, spec)) = start.filter(|_| free && may && !self.supervisor.is_held(key)) else { return };
+        let Some((dot, spec)) = start.filter(|_| free && may && !self.supervisor.is_held(key)) else {
+            return self.wait_if_doubted(key);
+        };
         let state = self.migrations.end_source(sequence).and_then(|mut source| source.drop_state());
         self.end_instance(step, sequence);
         if let (Some(begun), Some(state)) = (self.start_instance(step, key, dot, spec, true), state) {

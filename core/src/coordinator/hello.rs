@@ -40,6 +40,11 @@ impl Hub {
         let life = Life { boot: peer.member.boot, mints: hello.minted, forgotten: false };
         self.lives.meet(from, life);
         peer.describes(hello.attributes);
+        if hello.position.is_none() && peer.inb.installed.take().is_some() {
+            // It had taken this node in, and has dropped it since.
+            self.doubt_view(step, from);
+        }
+        let Some(peer) = self.peers.get_mut(from) else { return };
         let resumed = match (&mut peer.out, hello.position) {
             (Some(out), Some((epoch, expected))) => out.resume(epoch, expected, step.now),
             _ => false,

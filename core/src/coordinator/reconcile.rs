@@ -167,11 +167,18 @@ impl Hub {
         owners.into_iter().find(|node| !has(node))
     }
 
+    /// What a doubted view has held up is not among what has moved when it is complete.
+    pub(super) fn wait_if_doubted(&mut self, key: &Key) {
+        if self.view.is_doubted() {
+            self.work.wait(key);
+        }
+    }
+
     fn start_if_owner(&mut self, step: &mut Step<'_>, key: &Key) {
         let Some(record) = self.registry.record(key) else { return };
         let (Some(start), Some(subject)) = (record.winner(), record.subject(key)) else { return };
         if self.quorum.locked || !self.view.may_start(&subject) || self.supervisor.is_held(key) {
-            return;
+            return self.wait_if_doubted(key);
         }
         if !self.knows_all(key, record) {
             return self.work.wait(key);

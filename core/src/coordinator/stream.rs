@@ -175,7 +175,7 @@ impl Hub {
                 }
                 return;
             }
-            Arrival::Begin => self.begin_listing(from, epoch),
+            Arrival::Begin => self.begin_listing(step, from, epoch),
             Arrival::Next => {}
         }
         let mut next = Some((number, batch.clone()));
@@ -192,15 +192,23 @@ impl Hub {
 
     /// A member begins a new stream: its listing is gathered beside the rows known so far, and what it said in between
     /// may have been missed, so the declared sets are compared.
-    fn begin_listing(&mut self, from: &NodeId, epoch: u32) {
+    fn begin_listing(&mut self, step: &Step<'_>, from: &NodeId, epoch: u32) {
         let Some(peer) = self.peers.get_mut(from) else { return };
         peer.heard_out = false;
+        let had_installed = peer.inb.installed.is_some();
         let (member, minted) = (peer.member.clone(), peer.minted);
         let staged = self.registry.add_host(member.clone(), minted);
         if let Some(unfinished) = peer.inb.begin(epoch, staged) {
             self.retire(unfinished, &member);
         }
         self.pulls.want_anew(from);
+        if had_installed {
+            self.doubt_view(step, from);
+            // Whoever had to begin anew may wait for that.
+            if let Some(mark) = self.quorum.marked {
+                self.outbox.installed(mark);
+            }
+        }
     }
 
     pub(super) fn batch_ack(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64) {

@@ -240,6 +240,8 @@ impl Hub {
         let giving = matches!(stage, Some(TransferStage::Giving(_)));
         if !giving && self.view.may_start(&subject) && !self.quorum.locked {
             self.serve(step, key, sequence);
+        } else {
+            self.wait_if_doubted(key);
         }
     }
 

@@ -128,6 +128,15 @@ impl Hub {
         }
     }
 
+    /// A member has dropped this node, or what it said may have been missed: in between it may have acted in views that
+    /// this node never saw. Until it says anew that it has installed the view, behind all its rows, nothing counts as
+    /// this node's own.
+    pub(super) fn doubt_view(&mut self, step: &Step<'_>, member: &NodeId) {
+        if self.view.members().contains_key(member) {
+            self.view.doubt(step.now + self.barrier());
+        }
+    }
+
     /// The members that have not said that they have installed this view.
     pub(crate) fn silent(&self) -> impl Iterator<Item = &NodeId> {
         let installed =

@@ -54,6 +54,12 @@ impl Row {
         Self { sequence, token, dot, host, lineage, role, state, published: false }
     }
 
+    /// Whether this is what the same life of a node has said of the child later than `other`.
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        self.sequence > other.sequence
+            || (self.sequence == other.sequence && self.lineage == other.lineage && self.token > other.token)
+    }
+
     /// The start that it carries out.
     pub(crate) fn dot(&self) -> Dot {
         self.dot
