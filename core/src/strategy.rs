@@ -9,7 +9,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
-use crate::config::{Model, Signal};
+use crate::config::{Migration, Model, Signal};
 use crate::id::{Member, NodeId};
 use crate::spec::{ChildSpec, Labels};
 
@@ -106,6 +106,21 @@ pub trait Synchronize: Send + Sync {
     fn recipients(&self, teller: &Candidate, change: u64, open: &[Candidate]) -> Vec<NodeId>;
 }
 
+/// How each child moves.
+pub trait Migrate: Send + Sync {
+    /// Its name: with its version, what it is known by.
+    fn name(&self) -> &str;
+
+    /// Its version. Default 1.
+    fn version(&self) -> u32 {
+        1
+    }
+
+    /// How this child moves: one of `ColdSwap` and `HotSwap`, with what options it likes. What is answered instead of one of
+    /// these two counts as cold swap without handover, no time as a millisecond, and handover where several copies run as none.
+    fn way(&self, child: &ChildSpec) -> Migration;
+}
+
 macro_rules! known_by_name {
     ($strategy:ident) => {
         impl fmt::Debug for dyn $strategy {
@@ -132,5 +147,6 @@ macro_rules! known_by_name {
 
 known_by_name!(Distribute);
 known_by_name!(Replicate);
+known_by_name!(Migrate);
 known_by_name!(Tolerate);
 known_by_name!(Synchronize);

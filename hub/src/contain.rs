@@ -4,19 +4,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_hub_core::config::{Distribution, HubConfig, Model, Partition, Redundancy, Signal, Synchronization};
+use process_hub_core::config::{
+    Distribution, HubConfig, Migration, Model, Partition, Redundancy, Signal, Synchronization,
+};
 use process_hub_core::id::{Member, NodeId};
 use process_hub_core::spec::ChildSpec;
-use process_hub_core::strategy::{Candidate, Distribute, Replicate, Synchronize, Tolerate};
+use process_hub_core::strategy::{Candidate, Distribute, Migrate, Replicate, Synchronize, Tolerate};
 
 /// The same configuration, of which a strategy that panics is as one that knows no answer: its child belongs to nobody,
-/// or has one copy, or nothing is served, or nobody is told.
+/// or has one copy, or moves without its state, or nothing is served, or nobody is told.
 pub(crate) fn contained(mut config: HubConfig) -> HubConfig {
     if let Distribution::Custom(strategy) = config.distribution {
         config.distribution = Distribution::Custom(Arc::new(Contained(strategy)));
     }
     if let Redundancy::Custom(strategy) = config.redundancy {
         config.redundancy = Redundancy::Custom(Arc::new(Contained(strategy)));
+    }
+    if let Migration::Custom(strategy) = config.migration {
+        config.migration = Migration::Custom(Arc::new(Contained(strategy)));
     }
     if let Partition::Custom(strategy) = config.partition {
         config.partition = Partition::Custom(Arc::new(Contained(strategy)));
@@ -75,6 +80,20 @@ impl Replicate for Contained<dyn Replicate> {
 
     fn signal(&self) -> Signal {
         self.ask("signal", Signal::None, Replicate::signal)
+    }
+}
+
+impl Migrate for Contained<dyn Migrate> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
+    fn way(&self, child: &ChildSpec) -> Migration {
+        self.ask("way", Migration::cold_swap(), |strategy| strategy.way(child))
     }
 }
 
@@ -152,11 +171,22 @@ mod tests {
         }
     }
 
+    impl Migrate for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+
+        fn way(&self, _: &ChildSpec) -> Migration {
+            panic!("no idea")
+        }
+    }
+
     #[test]
     fn a_strategy_that_panics_has_no_answer_and_keeps_its_name() {
         let mut config = HubConfig::new(HubId::new("h").unwrap());
         config.distribution = Distribution::Custom(Arc::new(Broken));
         config.redundancy = Redundancy::Custom(Arc::new(Broken));
+        config.migration = Migration::Custom(Arc::new(Broken));
         config.synchronization = Synchronization::Custom(Arc::new(Broken));
         let contained = contained(config.clone());
         assert_eq!(contained, config);
@@ -165,6 +195,8 @@ mod tests {
         let Distribution::Custom(strategy) = &contained.distribution else { panic!("it is one's own") };
         let spec = ChildSpec::new(ChildId::new("c").unwrap(), Kind::new("k").unwrap(), Vec::new());
         assert_eq!(strategy.owners(&spec, &[], 1), []);
+        let Migration::Custom(strategy) = &contained.migration else { panic!("it is one's own") };
+        assert_eq!(strategy.way(&spec), Migration::cold_swap());
         let Synchronization::Custom(strategy) = &contained.synchronization else { panic!("it is one's own") };
         let me = Candidate { node: NodeId::new("n1").unwrap(), weight: 1, labels: Labels::new() };
         assert_eq!(strategy.recipients(&me, 1, std::slice::from_ref(&me)), []);

@@ -1,6 +1,7 @@
 //! Children that move, with their states and without: the scenarios of the reference, and those that the original fails.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,9 @@ use process_hub_core::config::{HubConfig, Migration};
 use process_hub_core::hook::{HookEvent, HookKind};
 use process_hub_core::id::{ChildId, HubId, NodeId};
 use process_hub_core::request::{Reply, Request, Target};
+use process_hub_core::spec::ChildSpec;
 use process_hub_core::steering::{Steer, Steered};
+use process_hub_core::strategy::Migrate;
 use process_hub_simtests::scenario::Cluster;
 
 fn hub() -> HubId {
@@ -75,7 +78,7 @@ fn i15_states_move_to_nodes_that_join() {
     let mut c = Cluster::unbooted(6, hot);
     c.boot("n1");
     c.settle();
-    let children = names(300);
+    let children = names(1_000);
     c.start("n1", &children);
     count_up(&mut c, "n1", &children);
     for node in ["n2", "n3", "n4", "n5", "n6"] {
@@ -84,7 +87,7 @@ fn i15_states_move_to_nodes_that_join() {
     }
     let hosts = hosts(&c, &children);
     let moved = hosts.values().filter(|host| *host != "n1").count();
-    assert!(moved > 200, "{moved} of 300 have moved");
+    assert!(moved > 700, "{moved} of 1000 have moved");
     assert_goes_on(&mut c, "n3", &children, 1);
     let delivered: usize = c
         .hooks("n1")
@@ -311,5 +314,51 @@ fn nodes_that_act_by_themselves_settle() {
     c.leave("n3");
     c.settle();
     assert_eq!(hosts(&c, &children).len(), 200);
+    c.assert_converged();
+}
+
+/// Children whose names begin with `h` move hot and with their state, those with `s` cold and with it. It answers nonsense
+/// for the others.
+struct ByName;
+
+impl Migrate for ByName {
+    fn name(&self) -> &'static str {
+        "by-name"
+    }
+
+    fn way(&self, child: &ChildSpec) -> Migration {
+        match child.id.as_str().as_bytes()[0] {
+            b'h' => Migration::hot_swap().with_handover(),
+            b's' => Migration::cold_swap().with_handover(),
+            _ => Migration::Autonomous,
+        }
+    }
+}
+
+/// A way of one's own for each child: states move where it says so, and what is answered in vain is as cold swap.
+#[test]
+fn each_child_moves_as_a_strategy_of_ones_own_says() {
+    let mut c = Cluster::unbooted(3, |hub: &mut HubConfig| hub.migration = Migration::Custom(Arc::new(ByName)));
+    c.boot("n1");
+    c.settle();
+    let of = |prefix: &str| -> Vec<String> { (0..30).map(|number| format!("{prefix}{number}")).collect() };
+    let (hot, cold, plain) = (of("h"), of("s"), of("p"));
+    for children in [&hot, &cold, &plain] {
+        c.start("n1", children);
+        count_up(&mut c, "n1", children);
+    }
+    for node in ["n2", "n3"] {
+        c.boot(node);
+        c.settle();
+    }
+    for children in [&hot, &cold] {
+        assert!(hosts(&c, children).values().any(|host| host != "n1"), "some have moved");
+        assert_goes_on(&mut c, "n2", children, 1);
+    }
+    for (at, (child, host)) in hosts(&c, &plain).into_iter().enumerate() {
+        let before = plain.iter().position(|name| *name == child).unwrap_or(at) as u64 % 5 + 1;
+        let value = if host == "n1" { before + 1 } else { 1 };
+        assert_eq!(c.call("n3", &child), Ok(value), "{child} at {host}");
+    }
     c.assert_converged();
 }

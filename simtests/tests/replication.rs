@@ -120,6 +120,48 @@ fn the_survivor_of_two_is_promoted() {
     c.assert_converged();
 }
 
+/// A copy that plays another part from now on tells it on its node: once when it is promoted, and when it steps back.
+#[test]
+fn a_change_of_role_is_told_by_the_node_of_the_copy() {
+    let mut c = Cluster::with(2, copies(Factor::Copies(2), Model::ActivePassive));
+    let children = names("c", 20);
+    c.start("n1", &children);
+    c.settle();
+    let told = |c: &Cluster, node: &str| -> Vec<(String, Role)> {
+        c.hooks(node)
+            .filter_map(|event| match event {
+                HookEvent::ChildRoleChanged { id, pid, role } => {
+                    assert_eq!(pid.node.as_str(), node);
+                    Some((id.as_str().to_owned(), *role))
+                }
+                _ => None,
+            })
+            .collect()
+    };
+    c.partition(&[&["n1"], &["n2"]]);
+    c.run_for_secs(20);
+    let mut promoted: Vec<String> = ["n1", "n2"].iter().flat_map(|node| told(&c, node)).map(|(id, _)| id).collect();
+    promoted.sort();
+    let mut expected = children.clone();
+    expected.sort();
+    for child in &expected {
+        assert!(promoted.contains(child), "{child} was promoted on the side that lacked its active copy");
+    }
+    let before = (told(&c, "n1").len(), told(&c, "n2").len());
+    c.heal();
+    c.settle();
+    let since = told(&c, "n1").split_off(before.0).into_iter().chain(told(&c, "n2").split_off(before.1));
+    let mut stepped_back: Vec<String> = since
+        .map(|(id, role)| {
+            assert_eq!(role, Role::Passive, "{id}");
+            id
+        })
+        .collect();
+    stepped_back.sort();
+    assert_eq!(stepped_back, expected);
+    c.assert_converged();
+}
+
 /// Who is active stays active while it owns the child, whoever would be first now.
 #[test]
 fn the_active_copy_stays_where_it_is() {

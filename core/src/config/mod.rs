@@ -15,6 +15,7 @@ pub use hub::HubConfig;
 #[cfg(feature = "sabotage")]
 pub use hub::Sabotage;
 pub use node::{MembershipConfig, NodeConfig};
+pub(crate) use strategy::Way;
 pub use strategy::{
     Distribution, Factor, LoadBalancer, Migration, Model, Partition, Redundancy, Signal, Synchronization,
 };

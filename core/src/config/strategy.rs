@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::{ConfigError, positive};
-use crate::spec::Role;
-use crate::strategy::{Distribute, Replicate, Synchronize, Tolerate};
+use crate::spec::{ChildSpec, Role};
+use crate::strategy::{Distribute, Migrate, Replicate, Synchronize, Tolerate};
 
 /// Which node each child belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -211,6 +211,24 @@ pub enum Migration {
     /// Each node starts what belongs to it and ends what does not, without a word to the others: for a moment there may
     /// be no copy, or two.
     Autonomous,
+    /// One's own: it chooses a way for each child.
+    Custom(Arc<dyn Migrate>),
+}
+
+/// What a migration comes to for one child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// The new copy is up before the old one stops.
+    pub(crate) hot: bool,
+    pub(crate) hands_over: bool,
+    /// How long a copy has to give its state, or to take one.
+    pub(crate) query_timeout: Duration,
+    /// How long a move may take until it is committed.
+    pub(crate) limit: Option<Duration>,
+    /// How long an old copy whose successor's fate is unknown keeps its messages.
+    pub(crate) retention: Option<Duration>,
+    /// How long the state of an ended copy is kept.
+    pub(crate) kept_for: Duration,
 }
 
 impl Default for Migration {
@@ -241,7 +259,7 @@ impl Migration {
         }
     }
 
-    /// The same with handover. Autonomous has none.
+    /// The same with handover. Autonomous has none, and one's own says that itself.
     #[must_use]
     pub fn with_handover(mut self) -> Self {
         if let Migration::ColdSwap { handover, .. } | Migration::HotSwap { handover, .. } = &mut self {
@@ -250,7 +268,7 @@ impl Migration {
         self
     }
 
-    /// Whether a child's state moves with it.
+    /// Whether every child's state moves with it. What one's own does is a matter of the child.
     #[must_use]
     pub fn hands_over(&self) -> bool {
         matches!(self, Migration::ColdSwap { handover: true, .. } | Migration::HotSwap { handover: true, .. })
@@ -269,7 +287,59 @@ impl Migration {
                 positive("migration.child_migration_timeout", *child_migration_timeout)?;
                 positive("migration.retention", *retention)
             }
-            Migration::Autonomous => Ok(()),
+            Migration::Autonomous | Migration::Custom(_) => Ok(()),
+        }
+    }
+
+    /// What this comes to for a child, where `child` says which one that is.
+    pub(crate) fn way<'a>(&self, child: impl FnOnce() -> Option<&'a ChildSpec>) -> Way {
+        let Migration::Custom(own) = self else { return self.for_all() };
+        match child().map(|child| own.way(child)) {
+            Some(way @ (Migration::ColdSwap { .. } | Migration::HotSwap { .. })) => way.for_all().at_least(SOME),
+            _ => COLD,
+        }
+    }
+
+    fn for_all(&self) -> Way {
+        match *self {
+            Migration::ColdSwap { handover, state_ttl, state_query_timeout } => {
+                Way { hands_over: handover, query_timeout: state_query_timeout, kept_for: state_ttl, ..COLD }
+            }
+            Migration::HotSwap { handover, state_query_timeout, child_migration_timeout, retention } => Way {
+                hot: true,
+                hands_over: handover,
+                query_timeout: state_query_timeout,
+                limit: Some(child_migration_timeout),
+                retention: Some(retention),
+                kept_for: child_migration_timeout,
+            },
+            Migration::Autonomous => Way { query_timeout: Duration::ZERO, kept_for: Duration::ZERO, ..COLD },
+            Migration::Custom(_) => COLD,
+        }
+    }
+}
+
+/// The least time that a way of one's own may allow for anything.
+const SOME: Duration = Duration::from_millis(1);
+
+/// Cold swap without handover.
+const COLD: Way = Way {
+    hot: false,
+    hands_over: false,
+    query_timeout: Duration::from_secs(5),
+    limit: None,
+    retention: None,
+    kept_for: Duration::from_secs(30),
+};
+
+impl Way {
+    fn at_least(self, span: Duration) -> Self {
+        Self {
+            query_timeout: self.query_timeout.max(span),
+            limit: self.limit.map(|limit| limit.max(span)),
+            retention: self.retention.map(|retention| retention.max(span)),
+            kept_for: self.kept_for.max(span),
+            ..self
         }
     }
 }

@@ -209,7 +209,8 @@ impl Text for Migration {
     }
 
     fn argument(&self, word: &str) -> Option<(&'static str, SmolStr)> {
-        (word == "handover" && *self != Migration::Autonomous).then(|| ("handover", SmolStr::new_static("true")))
+        (word == "handover" && matches!(self, Migration::ColdSwap { .. } | Migration::HotSwap { .. }))
+            .then(|| ("handover", SmolStr::new_static("true")))
     }
 
     fn options(&self) -> &'static [&'static str] {
@@ -232,7 +233,7 @@ impl Text for Migration {
             }
             (Migration::HotSwap { retention, .. }, "retention") => *retention = span(value)?,
             (Migration::HotSwap { child_migration_timeout, .. }, _) => *child_migration_timeout = span(value)?,
-            (Migration::Autonomous, _) => {}
+            (Migration::Autonomous | Migration::Custom(_), _) => {}
         }
         Ok(())
     }
@@ -254,6 +255,7 @@ impl fmt::Display for Migration {
                 ]
             }
             Migration::Autonomous => return f.write_str("autonomous"),
+            Migration::Custom(own) => return write!(f, "custom {own:?}"),
         };
         if self.hands_over() {
             f.write_str(":handover")?;

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Step;
+use crate::config::Way;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId};
@@ -213,7 +214,7 @@ impl Hub {
                 self.hook(step, HookEvent::ChildUnregistered { id: key.id.clone(), pid });
             }
         }
-        if self.may_succeed(&row) || self.registry.record(&key).is_some_and(|record| record.mine().is_some()) {
+        if self.may_succeed(&key, &row) || self.registry.record(&key).is_some_and(|record| record.mine().is_some()) {
             self.reconcile(step, &key);
         }
     }
@@ -227,9 +228,9 @@ impl Hub {
     }
 
     /// Whether a copy may be one to be succeeded before it has gone.
-    fn may_succeed(&self, row: &Row) -> bool {
-        let state = matches!(row.state, RowState::Running | RowState::Kept);
-        state && (self.is_hot() || self.config.migration.hands_over())
+    fn may_succeed(&self, key: &Key, row: &Row) -> bool {
+        let may = |way: Way| way.hot || way.hands_over;
+        matches!(row.state, RowState::Running | RowState::Kept) && may(self.way(key))
     }
 
     /// A copy that is up there plays another part now, or the same.

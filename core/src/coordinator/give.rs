@@ -1,13 +1,12 @@
 //! A copy of this node is given away with its state: asked for it, frozen, and ended once its successor serves.
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
 
 use super::Step;
-use crate::config::{Migration, limits};
+use crate::config::limits;
 use crate::effect::{Effect, StopReason};
 use crate::hook::HookEvent;
 use crate::hub::Hub;
@@ -28,16 +27,6 @@ enum Fate {
 }
 
 impl Hub {
-    /// How long a copy has to give its state, or to take one.
-    pub(super) fn query_timeout(&self) -> Duration {
-        match self.config.migration {
-            Migration::ColdSwap { state_query_timeout, .. } | Migration::HotSwap { state_query_timeout, .. } => {
-                state_query_timeout
-            }
-            Migration::Autonomous => Duration::ZERO,
-        }
-    }
-
     /// Asks a copy for its state. From here on it is handed nothing.
     pub(super) fn freeze(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
         // What it is about to merge would be missing from its state: it is asked once that is over.
@@ -47,7 +36,7 @@ impl Hub {
         if !self.migrations.may_take_one(self.config.concurrent_moves as usize) {
             return self.migrations.wait(key);
         }
-        let (attempt, deadline) = (self.migrations.next_attempt(), self.query_timeout());
+        let (attempt, deadline) = (self.migrations.next_attempt(), self.way(key).query_timeout);
         self.migrations.add_source(sequence, Source::new(key.clone(), attempt, step.now + deadline));
         let (hub, id) = (self.config.id.clone(), key.id.clone());
         step.fx.push(Effect::TakeState { hub, id, sequence, attempt, deadline });
@@ -98,15 +87,11 @@ impl Hub {
 
     fn has_state(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64, state: Bytes) {
         self.migrations.note_size(state.len());
-        let (hot, loses, now) = (self.is_hot(), self.loses(key), step.now);
-        let limit = match self.config.migration {
-            Migration::HotSwap { child_migration_timeout, .. } => Some(now + child_migration_timeout),
-            _ => None,
-        };
+        let (way, loses, now) = (self.way(key), self.loses(key), step.now);
         let Some(source) = self.migrations.source_mut(sequence) else { return };
         source.took(state);
-        source.until = limit;
-        if hot && !loses {
+        source.until = way.limit.map(|limit| now + limit);
+        if way.hot && !loses {
             source.stage = Stage::Frozen;
             #[cfg(feature = "sabotage")]
             self.goes_on_handling(step, key, sequence);
@@ -286,11 +271,7 @@ impl Hub {
 
     /// A copy has ended and its state is kept for its next owner.
     pub(super) fn keep(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
-        let span = match self.config.migration {
-            Migration::ColdSwap { state_ttl, .. } => state_ttl,
-            Migration::HotSwap { child_migration_timeout, .. } => child_migration_timeout,
-            Migration::Autonomous => Duration::ZERO,
-        };
+        let span = self.way(key).kept_for;
         if let Some(source) = self.migrations.source_mut(sequence) {
             (source.stage, source.until) = (Stage::Kept, Some(step.now + span));
         }
@@ -377,13 +358,11 @@ impl Hub {
     }
 
     fn state_was_taken(&mut self, step: &mut Step<'_>, sequence: u64, result: Result<(), SmolStr>) {
-        let retention = match self.config.migration {
-            Migration::HotSwap { retention, .. } => Some(step.now + retention),
-            _ => None,
-        };
+        let Some(key) = self.migrations.source(sequence).map(|source| source.key.clone()) else { return };
+        let retention = self.way(&key).retention.map(|retention| step.now + retention);
         let Some(source) = self.migrations.source_mut(sequence) else { return };
         let Some(sending) = &mut source.sending else { return };
-        let (key, to, handover) = (source.key.clone(), sending.to.clone(), sending.why == StateUse::Handover);
+        let (to, handover) = (sending.to.clone(), sending.why == StateUse::Handover);
         match result {
             Ok(()) if handover => {
                 (sending.committed, sending.repeat_at) = (true, step.now + crate::migration::REPEAT);

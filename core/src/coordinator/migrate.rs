@@ -1,7 +1,7 @@
 //! How a child gets from a node that does not own it to one that does: who begins, and who stands aside.
 
 use super::Step;
-use crate::config::{Migration, Partition};
+use crate::config::{Migration, Partition, Redundancy, Way};
 use crate::effect::StopReason;
 use crate::hashing::Subject;
 use crate::hub::Hub;
@@ -20,13 +20,21 @@ pub(super) enum Entry {
 }
 
 impl Hub {
-    pub(super) fn is_hot(&self) -> bool {
-        matches!(self.config.migration, Migration::HotSwap { .. })
+    /// How a child moves.
+    pub(super) fn way(&self, key: &Key) -> Way {
+        self.way_of(|| self.registry.record(key))
+    }
+
+    pub(super) fn way_of<'a>(&self, record: impl FnOnce() -> Option<&'a Record>) -> Way {
+        let mut way = self.config.migration.way(|| record()?.winner().map(|start| &*start.spec));
+        // A way of one's own cannot be checked when the hub is opened.
+        way.hands_over &= self.config.redundancy == Redundancy::Singularity;
+        way
     }
 
     /// Whether the state of a copy that lost is given to the winner.
-    fn merges(&self) -> bool {
-        self.config.migration.hands_over() && self.config.partition == Partition::Divergence
+    fn merges(&self, way: &Way) -> bool {
+        way.hands_over && self.config.partition == Partition::Divergence
     }
 
     /// As what this node, an owner, may start its copy of a child beside the claims of others, if it may.
@@ -34,7 +42,7 @@ impl Hub {
         if self.config.migration == Migration::Autonomous || self.has_room(record, subject) {
             return Some(Entry::Serving);
         }
-        let (hot, hands_over) = (self.is_hot(), self.config.migration.hands_over());
+        let Way { hot, hands_over, .. } = self.way_of(|| Some(record));
         if !(hot || hands_over) || !self.view.is_complete() || self.view.copies() != 1 {
             return None;
         }
@@ -116,11 +124,11 @@ impl Hub {
         let Some(record) = self.registry.record(key) else { return };
         let Some((sequence, state)) = record.mine().map(|row| (row.sequence, row.state)) else { return };
         let why = self.why_not_here(key);
-        let hands_over = self.config.migration.hands_over();
-        if state != RowState::Running || why == StopReason::Leaving || !(self.is_hot() || hands_over) {
+        let way = self.way_of(|| Some(record));
+        if state != RowState::Running || why == StopReason::Leaving || !(way.hot || way.hands_over) {
             return self.stop_instance(step, key, sequence, why);
         }
-        if !hands_over {
+        if !way.hands_over {
             // The new copies serve before the old one ends.
             if self.all_owners_serve(key) {
                 self.stop_instance(step, key, sequence, StopReason::Moved);
@@ -130,10 +138,10 @@ impl Hub {
             return;
         }
         let loses = self.loses(key);
-        if loses && !self.merges() {
+        if loses && !self.merges(&way) {
             return self.stop_instance(step, key, sequence, StopReason::Superseded);
         }
-        if loses || !self.is_hot() || self.successor_standing_by(key, sequence).is_some() {
+        if loses || !way.hot || self.successor_standing_by(key, sequence).is_some() {
             self.freeze(step, key, sequence);
         }
     }
@@ -159,7 +167,7 @@ impl Hub {
             if let Some(to) = self.successor_standing_by(key, sequence) {
                 self.send_state(step, sequence, to, crate::message::StateUse::Handover);
             }
-        } else if !self.merges() {
+        } else if !self.merges(&self.way(key)) {
             self.drop_kept(step, key, sequence);
         } else if let Some(to) = self.winner_serving(key)
             && let Some(token) = self.registry.record(key).and_then(Record::mine).map(|row| self.registry.token(row))

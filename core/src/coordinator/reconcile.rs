@@ -207,7 +207,7 @@ impl Hub {
         }
         let owners = self.view.owners(subject);
         // Under hot swap a copy that moves ends when all new ones serve: it takes nobody's place.
-        let hot = self.is_hot() && self.view.is_complete();
+        let hot = self.view.is_complete() && self.way_of(|| Some(record)).hot;
         let moves = |row: &&Row| {
             row.state == RowState::Running && !owners.contains(&self.registry.node_of(row)) && !self.rests(row)
         };

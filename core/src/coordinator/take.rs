@@ -136,7 +136,7 @@ impl Hub {
     }
 
     fn give_if_complete(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
-        let deadline = self.query_timeout();
+        let deadline = self.way(key).query_timeout;
         let Some(taker) = self.migrations.taker_mut(sequence) else { return };
         let Some(transfer) = &mut taker.transfer else { return };
         let why = transfer.why.clone();
