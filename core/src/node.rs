@@ -137,8 +137,14 @@ impl Node {
             }
             Message::Hub { hub, body } => self.hub_message(hub, from, body, effects),
             Message::Relay { to, hub, body } => self.relay(from, to, hub, body, effects),
-            // One hop only, and only through a member: further origins cannot be told from forgeries.
-            Message::Relayed { origin, hub, body } if self.membership.is_up(&from) && origin != *self.member() => {
+            // One hop only, and only through a member: further origins cannot be told from forgeries. Whoever has a link
+            // to this node speaks for himself: what another says in his name now is forged, or late, which is as good
+            // as lost.
+            Message::Relayed { origin, hub, body }
+                if self.membership.is_up(&from)
+                    && origin != *self.member()
+                    && self.membership.route(&origin) != Route::Direct =>
+            {
                 self.hub_message(hub, origin, body, effects);
             }
             Message::Relayed { .. } => {}

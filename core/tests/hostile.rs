@@ -1,0 +1,47 @@
+//! One member of a cluster that says anything.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use process_hub_core::config::{HubConfig, NodeConfig};
+use process_hub_core::id::{Boot, HubId, Member, NodeId, RequestId};
+use process_hub_core::message::{Attributes, Hello, HubMessage, Phase, WireMemory};
+use process_hub_core::request::Request;
+use process_hub_core::{Effects, Input, LinkEvent, Message, Node, Time};
+
+/// Found by fuzzing: one goodbye in the name of another member, and that was out of the hub for the rest of its life,
+/// though it had a link all the while and had said nothing of the sort.
+#[test]
+fn who_has_a_link_is_not_spoken_for() {
+    let hub = HubId::new("h").unwrap();
+    let config = HubConfig::new(hub.clone());
+    let member = |node: &str| Member { node: NodeId::new(node).unwrap(), boot: Boot(1) };
+    let (honest, hostile) = (member("n2"), member("n4"));
+    let mut node = Node::new(NodeConfig::new(member("n1").node, "n1"), Boot(1), 1).unwrap();
+    let mut handle = |input| node.handle(Time::from_millis(1), input, &mut Effects::new());
+    handle(Input::Request { id: RequestId(1), request: Request::OpenHub(config.clone()) });
+    for member in [&honest, &hostile] {
+        let addr = member.node.as_str().into();
+        handle(Input::Link(LinkEvent::Up { member: member.clone(), addr, dialled: None, known: None }));
+    }
+    let hello = Hello {
+        config: config.digest(),
+        fields: config.fields(),
+        phase: Phase::Ready,
+        minted: Boot(1),
+        position: None,
+        answer: false,
+        attributes: Attributes::default(),
+        memory: WireMemory::default(),
+        known: None,
+    };
+    let said = |body| Message::Hub { hub: hub.clone(), body };
+    handle(Input::Message { from: honest.clone(), message: said(HubMessage::Hello(hello)) });
+    let goodbye = Message::Relayed { origin: honest.clone(), hub: hub.clone(), body: HubMessage::Bye };
+    handle(Input::Message { from: hostile.clone(), message: goodbye.clone() });
+    assert!(node.hub(&hub).unwrap().view().contains(&honest), "it has a link of its own");
+
+    let mut handle = |input| node.handle(Time::from_millis(1), input, &mut Effects::new());
+    handle(Input::Link(LinkEvent::Down { member: honest.clone() }));
+    handle(Input::Message { from: hostile, message: goodbye });
+    assert!(!node.hub(&hub).unwrap().view().contains(&honest), "who has none is spoken for by others");
+}
