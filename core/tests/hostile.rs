@@ -7,6 +7,19 @@ use process_hub_core::id::{Boot, HubId, Member, NodeId, RequestId};
 use process_hub_core::message::{Attributes, Hello, HubMessage, Phase, WireMemory};
 use process_hub_core::request::Request;
 use process_hub_core::{Effects, Input, LinkEvent, Message, Node, Time};
+use proptest::prelude::*;
+
+#[path = "../../fuzz/bodies/hostile_peer.rs"]
+mod hostile_peer;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    #[test]
+    fn the_honest_agree_whatever_one_has_said(bytes in proptest::collection::vec(any::<u8>(), 0..1_500)) {
+        hostile_peer::run(&bytes);
+    }
+}
 
 /// Found by fuzzing: one goodbye in the name of another member, and that was out of the hub for the rest of its life,
 /// though it had a link all the while and had said nothing of the sort.
