@@ -40,7 +40,7 @@ pub(crate) struct Chaos {
     pause_bound: Option<u64>,
 }
 /// The faults that a sweep must have seen, by the names under which they are counted.
-pub(crate) const EXPECTED: [&str; 36] = [
+pub(crate) const EXPECTED: [&str; 38] = [
     "crash",
     "silent_crash",
     "restart",
@@ -67,6 +67,8 @@ pub(crate) const EXPECTED: [&str; 36] = [
     "dial_timeout",
     "relayed_frame",
     "relayed_frame_late",
+    "frame_corrupted",
+    "timer_twice",
     "relayed_frame_twice",
     "relayed_frame_astray",
     "aimed",

@@ -271,6 +271,14 @@ impl Plan {
             self.child_faults.altered = altered;
             self.child_faults.alter_lost = lost;
         }
+        // A stream of their own: they came later.
+        let mut random = Random::keyed(self.world.seed, Purpose::Faults, [u64::MAX]);
+        let mut rate = |most: u32| {
+            let (on, rate) = (random.coin(), random.log_between(100, u64::from(most)));
+            if on || hell { u32::try_from(rate).unwrap_or(most) } else { 0 }
+        };
+        self.net.corrupted = rate(5_000);
+        self.net.timer_twice = rate(100_000);
     }
 
     /// In some seeds nodes look for others where those do not say that they listen.
@@ -293,7 +301,7 @@ impl Plan {
         let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
             "{} nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
-             codec {} faults [{}] children {:?} relayed twice {} late {} aim {} lower boots {} steering {}",
+             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {}",
             self.strategies.join(" "),
             self.world.nodes.len(),
             self.children,
@@ -307,6 +315,8 @@ impl Plan {
             self.child_faults,
             self.net.relayed_twice,
             self.net.relayed_late,
+            self.net.corrupted,
+            self.net.timer_twice,
             self.aim,
             self.lower_boots,
             self.client.steering,

@@ -94,6 +94,8 @@ impl fmt::Display for Quirk {
             Oddity::StateBig => write!(f, "{of} has a large state at {at}, time {time}"),
             Oddity::TakeRefused => write!(f, "{of} refuses a state at {at}, time {time}"),
             Oddity::TakeHangs => write!(f, "{of} never takes a state at {at}, time {time}"),
+            Oddity::Corrupted => write!(f, "frame {time} from {of} comes to {at} with bits flipped"),
+            Oddity::TimerTwice => write!(f, "timer {time} of {at} goes off twice"),
             Oddity::TailLost => write!(f, "{at} loses the tail to {of} as link {time} closes"),
         }
     }

@@ -30,6 +30,8 @@ pub(crate) enum Oddity {
     StateBig,
     TakeRefused,
     TakeHangs,
+    Corrupted,
+    TimerTwice,
 }
 
 /// An occasion for something out of the ordinary; each is counted by itself.
@@ -47,6 +49,8 @@ pub(crate) enum Occasion {
     State,
     Give,
     Take,
+    Frame,
+    Timer,
 }
 
 /// One time that something was out of the ordinary.
@@ -125,6 +129,23 @@ impl Dice {
             Source::Drawn(noted) => noted.clone(),
             Source::Noted(noted) => noted.iter().cloned().collect(),
         }
+    }
+
+    /// One more occasion of something that most runs never see: they do not even count it.
+    pub(crate) fn roll_for(
+        &mut self,
+        what: Oddity,
+        rate: u32,
+        occasion: Occasion,
+        host: HostId,
+        of: &str,
+    ) -> Option<Roll> {
+        let ever = match &self.source {
+            Source::Drawn(_) => rate > 0,
+            Source::Noted(noted) => noted.iter().any(|quirk| quirk.what == what),
+        };
+        let roll = ever.then(|| self.roll(occasion, host, of))?;
+        self.is_odd(&roll, what, rate).then_some(roll)
     }
 
     /// One more occasion.

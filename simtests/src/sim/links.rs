@@ -3,7 +3,7 @@
 use process_hub_core::id::{Addr, Member};
 use process_hub_core::{DialFailure, Input, Lane, LinkEvent, Message};
 
-use super::dice::{Occasion, Oddity};
+use super::dice::{Occasion, Oddity, Roll};
 use super::event::{Event, HostId};
 use super::host::Arrival;
 use super::net::{Dial, End, Frame, Letter, Link, lane_index};
@@ -79,9 +79,49 @@ impl World {
                 {
                     return;
                 }
+                if self.is_corrupted(from, to, &letter) {
+                    return self.break_off(to, from, link);
+                }
                 self.arrive(to, Arrival::Frame { link, dir, letter });
             }
         }
+    }
+
+    /// Whether a frame comes with bits flipped. What then fails to decode has to fail in good order; the rest is caught by
+    /// the checksums beneath.
+    fn is_corrupted(&mut self, from: HostId, to: HostId, letter: &Letter) -> bool {
+        let rate = if self.healed { 0 } else { self.net_faults.corrupted };
+        let of = node_name(from);
+        let Some(mut roll) = self.dice.roll_for(Oddity::Corrupted, rate, Occasion::Frame, to, of.as_str()) else {
+            return false;
+        };
+        self.count("frame_corrupted");
+        self.lose(letter.number, "it was corrupted");
+        let flip = |byte: &mut u8, roll: &mut Roll| *byte ^= 1 << roll.some(8);
+        match super::codec::decode_changed(&letter.message, |bytes| {
+            let at = roll.some(bytes.len());
+            flip(&mut bytes[at], &mut roll);
+            if roll.coin() {
+                bytes.truncate(at + 1);
+            }
+        }) {
+            Ok(()) => self.count("corruption_that_decodes"),
+            Err(error) if error.is_empty() => self.watch.fail("S27", self.now, "an error without words".to_owned()),
+            Err(_) => {}
+        }
+        true
+    }
+
+    /// A driver cannot read on: it closes its end.
+    fn break_off(&mut self, host: HostId, peer: HostId, link: u32) {
+        if self.net.slot(host, peer) != Some(link) {
+            return self.close_end(link, host, false);
+        }
+        let Some(this) = self.net.links.get(&link) else { return };
+        let member = this.ends[usize::from(this.ends[0].host != peer)].member.clone();
+        self.close_end(link, host, false);
+        self.net.set_slot(host, peer, None);
+        self.arrive(host, Arrival::Hungup { member });
     }
 
     /// Frames that will not arrive: told to whoever keeps the history.

@@ -9,7 +9,7 @@ use process_hub_core::request::{Reply, Request};
 use process_hub_core::{Effects, Input, Message, Node};
 
 use super::child::ChildFaults;
-use super::dice::Dice;
+use super::dice::{Dice, Occasion, Oddity};
 use super::event::{Event, HostId, Queue};
 use super::host::{Arrival, Clock, Host, Life};
 use super::net::{Letter, Net};
@@ -27,6 +27,10 @@ pub(crate) struct NetFaults {
     /// Relayed frames that come once more later, and that come later instead, in millionths.
     pub(crate) relayed_twice: u32,
     pub(crate) relayed_late: u32,
+    /// Frames that come with bits flipped, in millionths.
+    pub(crate) corrupted: u32,
+    /// Timers that go off twice, in millionths.
+    pub(crate) timer_twice: u32,
     /// Whether each message is encoded and decoded on its way.
     pub(crate) codec: bool,
 }
@@ -368,6 +372,11 @@ impl World {
             return self.plan_tick(host);
         }
         self.step(host, Input::Tick);
+        let rate = self.net_faults.timer_twice;
+        if self.dice.roll_for(Oddity::TimerTwice, rate, Occasion::Timer, host, "").is_some() {
+            self.count("timer_twice");
+            self.step(host, Input::Tick);
+        }
         self.work(host);
     }
 
