@@ -17,7 +17,8 @@ use process_hub_core::spec::ChildSpec;
 use process_hub_core::wire::record::Fingerprint;
 use process_hub_core::wire::{decode, encode};
 use process_hub_core::{
-    CallKey, ChildEvent, Effect, Effects, ExitReason, Input, LoadSample, MemberInfo, MemberState, Message, Node, Time,
+    CallKey, ChildEvent, Effect, Effects, ExitReason, Input, LoadSample, MemberInfo, MemberState, Message, Node,
+    StateUse, Time,
 };
 
 /// More than any step in so small a world may lead to.
@@ -45,6 +46,10 @@ struct Instance {
     up: bool,
     ending: bool,
     frozen: bool,
+    /// It does not stand by, or not any more.
+    serves: bool,
+    /// It was given the state of its predecessor.
+    given: bool,
 }
 
 pub(crate) struct Host {
@@ -55,6 +60,8 @@ pub(crate) struct Host {
     pub(crate) dialled: Vec<Addr>,
     pub(crate) hung_up: Vec<Member>,
     pub(crate) due: VecDeque<Due>,
+    /// The states that its instances were given.
+    pub(crate) states: Vec<Bytes>,
     fingerprint: Fingerprint,
     instances: BTreeMap<(HubId, u64), Instance>,
     open: BTreeMap<RequestId, Vec<(ChildId, u64)>>,
@@ -80,6 +87,7 @@ impl Host {
             dialled: Vec::new(),
             hung_up: Vec::new(),
             due: VecDeque::new(),
+            states: Vec::new(),
             fingerprint: Fingerprint::default(),
             instances: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -115,6 +123,12 @@ impl Host {
     /// The children that are up here.
     pub(crate) fn running(&self) -> impl Iterator<Item = &ChildId> {
         self.instances.values().filter(|instance| instance.up).map(|instance| &instance.id)
+    }
+
+    /// How many copies of a child serve here, and how many are frozen.
+    pub(crate) fn copies(&self, id: &ChildId) -> (usize, usize) {
+        let up = || self.instances.values().filter(|instance| instance.id == *id && instance.up && instance.serves);
+        (up().filter(|instance| !instance.frozen).count(), up().filter(|instance| instance.frozen).count())
     }
 
     /// One of the instances there are.
@@ -170,7 +184,7 @@ impl Host {
             Effect::Send { to, message, .. } => self.send(to, message),
             Effect::Dial { addr } => self.dialled.push(addr),
             Effect::Hangup { member, .. } => self.hung_up.push(member),
-            Effect::Start { hub, spec, pid, .. } => self.start(hub, &spec, pid),
+            Effect::Start { hub, spec, pid, standby, .. } => self.start(hub, &spec, pid, standby),
             Effect::Stop { hub, id, sequence, .. } => {
                 let instance = self.instance(&hub, &id, sequence);
                 assert!(!instance.ending, "{id} is told to end twice");
@@ -183,11 +197,20 @@ impl Host {
                 instance.frozen = true;
                 self.due.push_back(Due::State(hub, sequence, attempt));
             }
-            Effect::GiveState { hub, id, sequence, .. } => {
-                assert!(self.instance(&hub, &id, sequence).up, "{id} is given a state before it is up");
+            Effect::GiveState { hub, id, sequence, state, why, .. } => {
+                let instance = self.instance(&hub, &id, sequence);
+                assert!(instance.up, "{id} is given a state before it is up");
+                if why == StateUse::Handover {
+                    assert!(!instance.serves && !instance.given, "{id} is given a second state (S16)");
+                    instance.given = true;
+                }
+                self.states.push(state);
                 self.due.push_back(Due::Give(hub, sequence));
             }
-            Effect::Serve { hub, id, sequence, .. } => self.instance(&hub, &id, sequence).frozen = false,
+            Effect::Serve { hub, id, sequence, .. } => {
+                let instance = self.instance(&hub, &id, sequence);
+                (instance.frozen, instance.serves) = (false, true);
+            }
             Effect::SetRole { hub, id, sequence, .. } => drop(self.instance(&hub, &id, sequence)),
             Effect::Alter { hub, pid, spec } => self.due.push_back(Due::Alter(hub, pid.sequence, spec)),
             Effect::Deliver { hub, id, sequence, call, .. } => {
@@ -211,7 +234,7 @@ impl Host {
         self.sent.push((to, message));
     }
 
-    fn start(&mut self, hub: HubId, spec: &ChildSpec, pid: Pid) {
+    fn start(&mut self, hub: HubId, spec: &ChildSpec, pid: Pid, standby: bool) {
         let id = spec.id.clone();
         let is_other = |((of, _), instance): (&(HubId, u64), &Instance)| *of == hub && instance.id == id;
         assert!(!self.instances.iter().any(is_other), "a second instance of {id}, {pid} (S1)");
@@ -219,7 +242,8 @@ impl Host {
         assert_eq!(pid.node, self.node.member().node);
         let stopped = version(spec).is_some_and(|version| self.stopped.contains(&version));
         assert!(!stopped, "{id} was stopped and is started again (S7)");
-        let instance = Instance { id, pid: pid.clone(), up: false, ending: false, frozen: false };
+        let (up, ending, frozen, given) = (false, false, false, false);
+        let instance = Instance { id, pid: pid.clone(), up, ending, frozen, serves: !standby, given };
         let before = self.instances.insert((hub.clone(), pid.sequence), instance);
         assert!(before.is_none(), "{pid} was there before");
         self.due.push_back(Due::Start(hub, pid.sequence));
