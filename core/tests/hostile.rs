@@ -8,12 +8,13 @@ use process_hub_core::message::{Attributes, Hello, HubMessage, Phase, WireMemory
 use process_hub_core::request::Request;
 use process_hub_core::{Effects, Input, LinkEvent, Message, Node, Time};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 #[path = "../../fuzz/bodies/hostile_peer.rs"]
 mod hostile_peer;
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(100) })]
 
     #[test]
     fn the_honest_agree_whatever_one_has_said(bytes in proptest::collection::vec(any::<u8>(), 0..1_500)) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 #[path = "../../fuzz/bodies/names.rs"]
 mod names;
@@ -16,7 +17,7 @@ mod ring;
 mod upgrade;
 
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+    ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(cases) }
 }
 
 proptest! {

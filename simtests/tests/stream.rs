@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 #[path = "../../fuzz/bodies/core_cluster.rs"]
 mod core_cluster;
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(100) })]
 
     #[test]
     fn any_decisions_are_survived(bytes in proptest::collection::vec(any::<u8>(), 100..400)) {
