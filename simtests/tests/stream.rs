@@ -1,5 +1,7 @@
 //! Runs whose decisions are any bytes: the body of a fuzz target, on bytes that are drawn.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
