@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use process_hub_core::config::{HubConfig, NodeConfig};
-use process_hub_core::id::{Boot, HubId, Member, NodeId, RequestId};
-use process_hub_core::message::{Attributes, Hello, HubMessage, Phase, WireMemory};
+use process_hub_core::id::{Boot, ChildId, HubId, Member, NodeId, RequestId};
+use process_hub_core::message::{
+    Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireMemory, WireRow,
+};
 use process_hub_core::request::Request;
-use process_hub_core::{Effects, Input, LinkEvent, Message, Node, Time};
+use process_hub_core::spec::Role;
+use process_hub_core::{Effects, Hub, HubInput, Input, LinkEvent, Message, Node, Time};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -58,4 +61,35 @@ fn who_has_a_link_is_not_spoken_for() {
     handle(Input::Link(LinkEvent::Down { member: honest.clone() }));
     handle(Input::Message { from: hostile, message: goodbye });
     assert!(!node.hub(&hub).unwrap().view().contains(&honest), "who has none is spoken for by others");
+}
+
+/// Found by fuzzing: a member that had yet to take part told of a copy that it runs, and a lookup showed that copy though
+/// its node was not in the view.
+#[test]
+fn who_does_not_take_part_runs_nothing() {
+    let config = HubConfig::new(HubId::new("h").unwrap());
+    let member = |node: &str| Member { node: NodeId::new(node).unwrap(), boot: Boot(1) };
+    let (now, from) = (Time::from_millis(1), member("n4"));
+    let mut hub = Hub::new(config.clone(), member("n1"), true, now).unwrap();
+    let mut handle = |input| hub.handle(now, input, &mut Effects::new());
+    handle(HubInput::MemberUp(from.clone()));
+    let hello = Hello {
+        config: config.digest(),
+        fields: config.fields(),
+        phase: Phase::Joining,
+        minted: Boot(1),
+        position: None,
+        answer: false,
+        attributes: Attributes::default(),
+        memory: WireMemory::default(),
+        known: None,
+    };
+    handle(HubInput::Message { from: from.clone(), body: HubMessage::Hello(hello) });
+    let id = ChildId::new("c").unwrap();
+    let (dot, role, state) = (WireDot { origin: 0, counter: 1 }, Role::Active, RowState::Running);
+    let row = WireRow { id: id.clone(), dot, sequence: 1, lineage: 0, token: 1, role, state };
+    let batch = Batch { origins: vec![from.clone()], rows: vec![row], snapshot: Snapshot::Last, ..Batch::default() };
+    let body = HubMessage::Batch { epoch: 1, number: 0, batch: batch.into() };
+    handle(HubInput::Message { from, body });
+    assert_eq!(hub.registry().lookup(&id), None);
 }

@@ -9,7 +9,7 @@ use crate::config::Way;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId};
-use crate::message::{Batch, RowState, Snapshot, WireAssign, WireDot, WireEntry, WireRow};
+use crate::message::{Batch, Phase, RowState, Snapshot, WireAssign, WireDot, WireEntry, WireRow};
 use crate::registry::{Assigned, Declared, Dot, HostIx, Key, ME, Row};
 use crate::request::ChildFailure;
 use crate::requests::Outcome;
@@ -25,7 +25,10 @@ impl Hub {
                 self.undeclare(step, &key, dot);
             }
         }
-        if let Some(host) = self.peers.get(from).and_then(|peer| peer.inb.host()) {
+        // Who does not take part runs nothing.
+        let runs = |phase: Option<Phase>| matches!(phase, Some(Phase::Ready | Phase::Leaving));
+        let peer = self.peers.get(from).filter(|peer| runs(peer.phase.max(batch.phase)));
+        if let Some(host) = peer.and_then(|peer| peer.inb.host()) {
             let restarted: BTreeSet<u64> = batch.restarted.iter().copied().collect();
             for row in &batch.rows {
                 if let Some(dot) = resolve(&origins, row.dot) {
