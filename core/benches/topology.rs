@@ -97,7 +97,10 @@ impl Bench {
                         message: process_hub_core::Message::Hub { body: HubMessage::Batch { epoch, number, .. }, .. },
                         ..
                     } => {
-                        inputs.insert(0, HubInput::Message { from: to, body: HubMessage::BatchAck { epoch, number } });
+                        inputs.insert(
+                            0,
+                            HubInput::Message { from: to, body: HubMessage::BatchAck { epoch, number, told: (0, 0) } },
+                        );
                     }
                     _ => {}
                 }
@@ -117,6 +120,7 @@ impl Bench {
             phase: Phase::Ready,
             minted: peer.boot,
             position: None,
+            told: (0, 0),
             answer: false,
             attributes: Attributes::default(),
             memory: WireMemory::default(),

@@ -118,6 +118,9 @@ pub enum HubMessage {
         epoch: u32,
         /// How far.
         number: u64,
+        /// How far the sender's own stream to the receiver was by then, which may come later than this: its epoch, and
+        /// the number of its next batch. Nothing where there is none.
+        told: (u32, u64),
     },
     /// "I cannot follow your stream: begin a new one, above `epoch`."
     Resync {
@@ -267,6 +270,18 @@ pub enum HubMessage {
     },
 }
 
+impl HubMessage {
+    /// Whether its sender takes part no more by it, or not for long.
+    pub(crate) fn is_farewell(&self) -> bool {
+        match self {
+            HubMessage::Bye => true,
+            HubMessage::Hello(hello) => hello.phase == Phase::Leaving,
+            HubMessage::Batch { batch, .. } => batch.phase == Some(Phase::Leaving),
+            _ => false,
+        }
+    }
+}
+
 /// A step in the move of a child's state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum HandoverStep {
@@ -316,6 +331,9 @@ pub struct Hello {
     pub minted: Boot,
     /// What it has of the receiver's stream: the epoch, and the number it expects next.
     pub position: Option<(u32, u64)>,
+    /// How far the sender's stream to the receiver was by then: its epoch, and the number of its next batch. Nothing where
+    /// there is none.
+    pub told: (u32, u64),
     /// Whether it wants a hello back.
     pub answer: bool,
     /// What it says of itself.

@@ -138,12 +138,12 @@ impl Node {
             Message::Hub { hub, body } => self.hub_message(hub, from, body, effects),
             Message::Relay { to, hub, body } => self.relay(from, to, hub, body, effects),
             // One hop only, and only through a member: further origins cannot be told from forgeries. Whoever has a link
-            // to this node speaks for himself: what another says in his name now is forged, or late, which is as good
-            // as lost.
+            // to this node says himself that he leaves, since that is never taken back. All else may have been on its way
+            // when the link came up, and is waited for.
             Message::Relayed { origin, hub, body }
                 if self.membership.is_up(&from)
                     && origin != *self.member()
-                    && self.membership.route(&origin) != Route::Direct =>
+                    && !(body.is_farewell() && self.membership.route(&origin) == Route::Direct) =>
             {
                 self.hub_message(hub, origin, body, effects);
             }

@@ -94,6 +94,16 @@ impl Peer {
         core::mem::take(&mut self.inb)
     }
 
+    /// How far the stream to it is.
+    pub(crate) fn told(&self) -> (u32, u64) {
+        self.out.as_ref().map(Outbound::position).unwrap_or_default()
+    }
+
+    /// More of its stream may have come. Says whether more of what it has acknowledged counts by that.
+    pub(crate) fn heard(&mut self) -> bool {
+        self.out.as_mut().is_some_and(|out| out.heard(&self.inb))
+    }
+
     /// When to say hello again.
     pub(crate) fn hello_deadline(&self) -> Option<Time> {
         (!self.is_accepted()).then_some(self.hello_at)

@@ -47,6 +47,14 @@ impl Pulls {
         self.want(peer);
     }
 
+    /// What was said to a peer, or by it, may be lost: a comparison with it begins again, before all others.
+    pub(crate) fn again(&mut self, peer: &NodeId) {
+        if self.round.take_if(|round| round.peer == *peer).is_some() {
+            self.queue.retain(|queued| queued != peer);
+            self.queue.push_front(peer.clone());
+        }
+    }
+
     /// Forgets a peer; a comparison with it ends.
     pub(crate) fn forget(&mut self, peer: &NodeId) {
         self.queue.retain(|queued| queued != peer);

@@ -31,6 +31,9 @@ const HELD: usize = 16;
 /// what came behind it.
 const BURST: usize = 16;
 
+/// Acknowledgements that wait for what was said before them; the last of them stands for all that come after it.
+const HEARD: usize = 64;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Sent {
     number: u64,
@@ -49,6 +52,9 @@ pub(crate) struct Outbound {
     unacked: VecDeque<Sent>,
     bytes: usize,
     acked_op: u64,
+    /// Operations that the peer holds, and how far its own stream was when it said so, oldest first: what it made of them
+    /// has come once that much has.
+    heard: VecDeque<(u64, (u32, u64))>,
     /// The sequence of this node's instances up to which the opening listing has come; `None` once it is complete.
     listed: Option<u64>,
     /// Too much was unacknowledged: nothing more is sent in this epoch.
@@ -68,6 +74,7 @@ impl Outbound {
             unacked: VecDeque::new(),
             bytes: 0,
             acked_op: 0,
+            heard: VecDeque::new(),
             listed: Some(0),
             lagging: false,
             progress: now,
@@ -80,7 +87,8 @@ impl Outbound {
         self.epoch
     }
 
-    /// The operation up to which the peer has everything that was said in this epoch.
+    /// The operation up to which the peer has everything that was said in this epoch, and what it made of that is known
+    /// here.
     pub(crate) fn acked_op(&self) -> u64 {
         self.acked_op
     }
@@ -135,32 +143,50 @@ impl Outbound {
         Some(number)
     }
 
-    /// The peer has applied all up to and with `number`. Says whether that was news.
-    pub(crate) fn ack(&mut self, epoch: u32, number: u64, now: Time) -> bool {
+    /// How far this stream is: its epoch, and the number of the next batch.
+    pub(crate) fn position(&self) -> (u32, u64) {
+        (self.epoch, self.next)
+    }
+
+    /// The peer has applied all up to and with `number`, and said so when its own stream was at `told`. Says whether that
+    /// was news.
+    pub(crate) fn ack(&mut self, epoch: u32, number: u64, told: (u32, u64), now: Time) -> bool {
         if epoch != self.epoch || number >= self.next {
             return false;
         }
-        let mut news = false;
+        let mut acked = None;
         while let Some(sent) = self.unacked.front().filter(|sent| sent.number <= number) {
             self.bytes -= sent.bytes;
-            self.acked_op = self.acked_op.max(sent.op);
+            acked = acked.max(Some(sent.op));
             self.unacked.pop_front();
-            news = true;
         }
-        if news {
-            self.progress = now;
-            self.tries = 0;
+        let Some(op) = acked else { return false };
+        self.progress = now;
+        self.tries = 0;
+        if self.heard.len() == HEARD {
+            self.heard.pop_back();
         }
-        news
+        self.heard.push_back((op, told));
+        true
+    }
+
+    /// More of the peer's own stream may have come. Says whether more of what it has acknowledged counts by that.
+    pub(crate) fn heard(&mut self, inbound: &Inbound) -> bool {
+        let before = self.acked_op;
+        while let Some((op, _)) = self.heard.front().filter(|(_, told)| inbound.is_past(*told)) {
+            self.acked_op = self.acked_op.max(*op);
+            self.heard.pop_front();
+        }
+        self.acked_op > before
     }
 
     /// Goes on where the peer says it is: true if what it lacks is still there.
-    pub(crate) fn resume(&mut self, epoch: u32, expected: u64, now: Time) -> bool {
+    pub(crate) fn resume(&mut self, epoch: u32, expected: u64, told: (u32, u64), now: Time) -> bool {
         if epoch != self.epoch || expected > self.next || self.lagging {
             return false;
         }
         if expected > 0 {
-            self.ack(epoch, expected - 1, now);
+            self.ack(epoch, expected - 1, told, now);
         }
         self.unacked.front().is_none_or(|sent| sent.number == expected)
     }
@@ -341,6 +367,12 @@ impl Inbound {
     pub(crate) fn mark_of(&self, view: u64) -> Option<Mark> {
         let known = self.staged.is_none() && self.rows.is_some();
         self.installed.filter(|mark| known && mark.view == view)
+    }
+
+    /// Whether all that the peer had said when its stream was at `told` has come.
+    fn is_past(&self, told: (u32, u64)) -> bool {
+        let position = self.position().unwrap_or_default();
+        self.staged.is_none() && position >= told
     }
 
     pub(crate) fn position(&self) -> Option<(u32, u64)> {

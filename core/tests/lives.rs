@@ -45,6 +45,7 @@ fn hello_of(hub: &Hub, minted: Boot) -> HubMessage {
         phase: Phase::Ready,
         minted,
         position: None,
+        told: (0, 0),
         answer: false,
         attributes: Attributes::default(),
         memory: WireMemory::default(),

@@ -42,8 +42,18 @@ fn dearest() -> Vec<(&'static str, Vec<u8>)> {
     let fields = vec![("".into(), "".into()); limits::BATCH / 2 + 1];
     let (attributes, memory) = (Attributes::default(), WireMemory::default());
     let (phase, minted) = (Phase::Ready, Boot(1));
-    let hello =
-        Hello { config: 0, fields, phase, minted, position: None, answer: false, attributes, memory, known: None };
+    let hello = Hello {
+        config: 0,
+        fields,
+        phase,
+        minted,
+        position: None,
+        told: (0, 0),
+        answer: false,
+        attributes,
+        memory,
+        known: None,
+    };
     let dots = vec![WireDot { origin: 0, counter: 1 }; limits::BATCH / 2 + 1];
     let stops = vec![WireStop { id: ChildId::new("c").unwrap(), dots }; 200];
     let empty = vec![WireStop { id: ChildId::new("c").unwrap(), dots: vec![] }; limits::BATCH / 2 + 1];

@@ -45,6 +45,7 @@ fn says_hello(hub: &mut Hub) {
         phase: Phase::Ready,
         minted: Boot(1),
         position: None,
+        told: (0, 0),
         answer: false,
         attributes: Attributes::default(),
         memory: WireMemory::default(),

@@ -141,7 +141,8 @@ fn the_whole_of_the_bytes_is_the_message() {
 
 /// A hub's message in bytes, with everything after the hub's name replaced by `tail`.
 fn forged(tail: &[u8]) -> Vec<u8> {
-    let honest = encoded(&Message::Hub { hub: hub(), body: HubMessage::BatchAck { epoch: 0, number: 0 } });
+    let honest =
+        encoded(&Message::Hub { hub: hub(), body: HubMessage::BatchAck { epoch: 0, number: 0, told: (0, 0) } });
     let mut bytes = honest[..honest.len() - 3].to_vec();
     bytes.extend_from_slice(tail);
     bytes

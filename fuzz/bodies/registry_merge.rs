@@ -173,6 +173,7 @@ impl Replica {
                 phase: Phase::Ready,
                 minted: from.boot,
                 position: None,
+                told: (0, 0),
                 answer: false,
                 attributes: Attributes::default(),
                 memory: WireMemory::default(),

@@ -390,3 +390,49 @@ fn a_listing_that_is_older_than_a_rumor_takes_nothing_back() {
     script.at(7961867).heal_without(&["n1", "n2", "n3", "n5"], &[], &["n4"]);
     script.assert_holds();
 }
+
+/// 4 nodes -> n3 stands still for 5010 ms -> start(c1) at n2 -> stop(c1) at n4 -> start(c1) at n4 -> all faults end, with n2, n3, n4 left -> S3
+#[test]
+fn whoever_was_not_listened_to_asks_again() {
+    let mut script = Script::new(2392, 4);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("barrier_timeout", "505000us");
+    script.set("migration", "hot:state_query_timeout=220ms:child_migration_timeout=2200ms:retention=1482ms");
+    script.set("stop_timeout", "102000us");
+    script.set("synchronization", "in-line 2 330000");
+    script.at(0).boot("n2");
+    script.at(0).boot("n4");
+    script.at(0).boot("n3");
+    script.at(2000).pause("n3", 5010143);
+    script.at(2000).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 1, version: 176, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 2738893,
+        check_existing: false,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(742000).act(Act::Stop { host: 3, children: vec![1], wait: false, timeout: 287574 });
+    script.at(742000).act(Act::Start {
+        host: 3,
+        children: vec![Declared { child: 1, version: 305, restart: Restarts::Permanent, tagged: true }],
+        wait: false,
+        timeout: 117266,
+        check_existing: true,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(743000).heal_without(&["n2", "n3", "n4"], &[], &[]);
+    script.assert_holds();
+}

@@ -11,13 +11,14 @@ impl Hub {
     pub(super) fn say_hello(&mut self, step: &mut Step<'_>, to: &NodeId, answer: bool) {
         let Some(peer) = self.peers.get_mut(to) else { return };
         peer.hello_said(step.now);
-        let (member, position) = (peer.member.clone(), peer.inb.position());
+        let (member, position, told) = (peer.member.clone(), peer.inb.position(), peer.told());
         let hello = Hello {
             config: self.config.digest(),
             fields: self.config.fields(),
             phase: self.phase,
             minted: self.minted,
             position,
+            told,
             answer,
             attributes: self.attributes.clone(),
             memory: self.wire_memory(step.now),
@@ -46,17 +47,20 @@ impl Hub {
         }
         let Some(peer) = self.peers.get_mut(from) else { return };
         let resumed = match (&mut peer.out, hello.position) {
-            (Some(out), Some((epoch, expected))) => out.resume(epoch, expected, step.now),
+            (Some(out), Some((epoch, expected))) => out.resume(epoch, expected, hello.told, step.now),
             _ => false,
         };
         if hello.answer {
             self.say_hello(step, from, false);
         }
         if resumed {
+            self.heard(from);
             self.resend(step, from);
         } else {
             self.begin_epoch(step, from, hello.position.map_or(0, |(epoch, _)| epoch));
         }
+        // What was asked of it before it had taken this node in, it has not heard.
+        self.pulls.again(from);
         self.pulls.want(from);
         self.remember(step, &hello.memory);
         self.refuse_joiner(step, from);

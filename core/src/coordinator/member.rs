@@ -97,6 +97,7 @@ impl Hub {
         if peer.is_accepted() {
             self.release(&member.node);
             self.resend(step, &member.node);
+            self.pulls.again(&member.node);
         } else {
             self.say_hello(step, &member.node, true);
         }

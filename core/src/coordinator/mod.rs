@@ -138,7 +138,7 @@ impl Hub {
     /// Whether the next slice can be taken at once.
     pub(crate) fn has_work(&self) -> bool {
         let waiting = !self.work.is_empty() || self.has_requests_to_look_at();
-        !self.acks.is_empty() || self.locking || (waiting && !self.is_congested())
+        (!self.acks.is_empty() && self.outbox.is_empty()) || self.locking || (waiting && !self.is_congested())
     }
 
     /// Whether there are changes that the others have not been told of.
@@ -166,7 +166,7 @@ impl Hub {
             HubMessage::Bye => self.member_down(step, &from),
             _ if !self.peers.get(&from.node).is_some_and(crate::peer::Peer::is_accepted) => (),
             HubMessage::Batch { epoch, number, batch } => self.batch(step, &from.node, epoch, number, &batch),
-            HubMessage::BatchAck { epoch, number } => self.batch_ack(step, &from.node, epoch, number),
+            HubMessage::BatchAck { epoch, number, told } => self.batch_ack(step, &from.node, (epoch, number), told),
             HubMessage::Resync { epoch } => self.begin_epoch(step, &from.node, epoch),
             HubMessage::Pull { round, root, lives } => self.pull_asked(step, &from, round, (root, lives)),
             HubMessage::Same { round, context } => self.pull_same(step, &from, round, &context),

@@ -21,11 +21,14 @@ impl Hub {
             self.pace.told(step.now);
             self.tell(step);
         }
+        if !self.outbox.is_empty() {
+            return;
+        }
         for node in core::mem::take(&mut self.acks) {
             let Some(peer) = self.peers.get_mut(&node) else { continue };
             if let Some((epoch, number)) = peer.ack.take() {
-                let to = peer.member.clone();
-                self.send(step, &to, HubMessage::BatchAck { epoch, number });
+                let (to, told) = (peer.member.clone(), peer.told());
+                self.send(step, &to, HubMessage::BatchAck { epoch, number, told });
             }
         }
     }
@@ -188,6 +191,7 @@ impl Hub {
             // Applying may have dropped the member, or begun with another life of it.
             next = self.peers.get_mut(from).and_then(|peer| peer.inb.next_held());
         }
+        self.heard(from);
     }
 
     /// A member begins a new stream: its listing is gathered beside the rows known so far, and what it said in between
@@ -211,11 +215,24 @@ impl Hub {
         }
     }
 
-    pub(super) fn batch_ack(&mut self, step: &mut Step<'_>, from: &NodeId, epoch: u32, number: u64) {
+    pub(super) fn batch_ack(
+        &mut self,
+        step: &mut Step<'_>,
+        from: &NodeId,
+        (epoch, number): (u32, u64),
+        told: (u32, u64),
+    ) {
         let Some(out) = self.peers.get_mut(from).and_then(|peer| peer.out.as_mut()) else { return };
-        if out.ack(epoch, number, step.now) {
+        if out.ack(epoch, number, told, step.now) {
             let batches = out.go_on(number);
             self.repeat(step, from, batches);
+            self.heard(from);
+        }
+    }
+
+    /// What a member has made of what it has acknowledged may be known by now.
+    pub(super) fn heard(&mut self, from: &NodeId) {
+        if self.peers.get_mut(from).is_some_and(Peer::heard) {
             self.requests.acked();
         }
     }

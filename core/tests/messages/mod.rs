@@ -107,6 +107,7 @@ fn hello() -> Hello {
         phase: Phase::Joining,
         minted: Boot(7),
         position: Some((3, 4)),
+        told: (5, 6),
         answer: true,
         attributes: attributes(),
         memory: memory(),
@@ -159,7 +160,7 @@ fn bodies() -> Vec<HubMessage> {
     vec![
         HubMessage::Hello(hello()),
         HubMessage::Batch { epoch: 2, number: 77, batch: Arc::new(batch()) },
-        HubMessage::BatchAck { epoch: 2, number: 77 },
+        HubMessage::BatchAck { epoch: 2, number: 77, told: (3, 8) },
         HubMessage::Resync { epoch: 2 },
         HubMessage::Pull { round: 4, root: 5, lives: 6 },
         HubMessage::Same { round: 4, context: context() },
@@ -196,7 +197,7 @@ fn bodies() -> Vec<HubMessage> {
 
 /// One message of each sort with its name, for golden files.
 pub(crate) fn one_of_each() -> Vec<(String, Message)> {
-    let ack = || HubMessage::BatchAck { epoch: 2, number: 77 };
+    let ack = || HubMessage::BatchAck { epoch: 2, number: 77, told: (3, 8) };
     let mut messages = vec![
         Message::Keepalive,
         Message::Swim(Bytes::from_static(&[1, 2, 3])),

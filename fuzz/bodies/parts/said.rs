@@ -89,7 +89,9 @@ impl Draw<'_> {
         match self.below(22) {
             0..3 => HubMessage::Hello(self.hello(config)),
             3..7 => HubMessage::Batch { epoch: self.short(), number: self.number(), batch: self.batch().into() },
-            7 => HubMessage::BatchAck { epoch: self.short(), number: self.number() },
+            7 => {
+                HubMessage::BatchAck { epoch: self.short(), number: self.number(), told: (self.short(), self.number()) }
+            }
             8 => HubMessage::Resync { epoch: self.short() },
             9 => HubMessage::Pull { round: self.short(), root: self.number(), lives: self.number() },
             10 => HubMessage::Same { round: self.short(), context: self.context() },
@@ -168,6 +170,7 @@ impl Draw<'_> {
             phase: self.phase(),
             minted: self.boot(),
             position: self.coin().then(|| (self.short(), self.number())),
+            told: (self.short(), self.number()),
             answer: self.coin(),
             attributes: self.attributes(),
             memory: self.memory(),
