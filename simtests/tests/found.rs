@@ -436,3 +436,46 @@ fn whoever_was_not_listened_to_asks_again() {
     script.at(743000).heal_without(&["n2", "n3", "n4"], &[], &[]);
     script.assert_holds();
 }
+
+/// 7 nodes -> c1 fails at n7 after start 1 -> c1 fails at n7 after start 2 -> c1 fails at n7 after start 3 -> c1 fails at n7 after start 4 -> start(c1) at n7 -> S25
+#[test]
+fn a_restart_that_a_view_held_up_counts_from_when_it_begins() {
+    let mut script = Script::new(12257, 7);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (1042, 143461);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = false;
+        setup.clocks[0] = ClockSetup { offset: 22624, ppm: -189 };
+        setup.clocks[1] = ClockSetup { offset: 11403447127, ppm: 66 };
+        setup.clocks[2] = ClockSetup { offset: 5018, ppm: 175 };
+        setup.clocks[3] = ClockSetup { offset: 8515860502, ppm: -187 };
+        setup.clocks[4] = ClockSetup { offset: 799474, ppm: -150 };
+        setup.clocks[5] = ClockSetup { offset: 524318850578, ppm: 178 };
+        setup.clocks[6] = ClockSetup { offset: 75671695, ppm: -36 };
+    });
+    script.set("distribution", "guided");
+    script.set("max_restarts", "2");
+    script.set("restart_window", "711000us");
+    script.set("synchronization", "gossip:sync_interval=597ms:recipients=2");
+    script.quirk("ends_in_error", "n7", "c1", 0);
+    script.quirk("ends_in_error", "n7", "c1", 1);
+    script.quirk("ends_in_error", "n7", "c1", 2);
+    script.quirk("ends_in_error", "n7", "c1", 3);
+    script.at(0).boot("n1");
+    script.at(0).boot("n2");
+    script.at(0).boot("n7");
+    script.at(0).boot("n6");
+    script.at(82287).act(Act::Start {
+        host: 6,
+        children: vec![Declared { child: 1, version: 7, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 18435560,
+        check_existing: true,
+        rollback: false,
+        mapped: 1,
+    });
+    script.until(851195);
+    script.assert_holds();
+}

@@ -227,6 +227,8 @@ impl Hub {
         standby: bool,
     ) -> Option<u64> {
         let token = self.take_token(key)?;
+        // A restart that the view held up counts from now, not from when it was planned.
+        self.supervisor.began(key, step.now);
         let sequence = self.supervisor.add(key.clone());
         if standby {
             self.migrations.add_taker(sequence, Taker::new(key.clone(), true, self.view.number()));
