@@ -36,15 +36,16 @@ fn config() -> Result<HubConfig, Box<dyn std::error::Error>> {
     Ok(config)
 }
 
-/// Waits until a child runs where it belongs.
+/// Waits until a child runs where it belongs. A node that has just joined may not have heard of it yet.
 async fn settled(hub: &Hub, id: &ChildId) -> Result<NodeId, Box<dyn std::error::Error>> {
     let mut events = hub.events();
     loop {
-        let (owner, host) = (hub.explain(id).await?.owners.into_iter().next(), hub.get_pid(id).map(|pid| pid.node));
-        match host {
-            Some(host) if owner.as_ref() == Some(&host) => return Ok(host),
-            _ => events.next().await,
-        };
+        if let Some(pid) = hub.get_pid(id)
+            && hub.explain(id).await?.owners.first() == Some(&pid.node)
+        {
+            return Ok(pid.node);
+        }
+        events.next().await;
     }
 }
 
