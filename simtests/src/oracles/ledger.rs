@@ -252,7 +252,10 @@ fn entries(message: &Message) -> &[WireEntry] {
 
 fn reply_seen(truth: &mut Truth, host: HostId, id: RequestId, reply: &Reply) {
     let by = (host, truth.hosts[host].lives);
-    let stamp = (truth.now, truth.ledger.deaths, truth.hosts[host].view.len());
+    // A member that has died and is still in the view is one that the answer may rest on: its loss comes after the answer.
+    let unnoticed = truth.hosts[host].view.iter().filter(|member| truth.has_died(member)).count();
+    let deaths = truth.ledger.deaths.saturating_sub(u32::try_from(unnoticed).unwrap_or(u32::MAX));
+    let stamp = (truth.now, deaths, truth.hosts[host].view.len());
     match reply {
         Reply::Start(outcome) => {
             let Some(open) = truth.ledger.hosts[host].starts.remove(&id) else { return };

@@ -184,6 +184,14 @@ impl Truth {
         self.hosts.iter().position(|host| host.member.as_ref() == Some(member))
     }
 
+    /// Whether the life that this was a name of is over.
+    #[must_use]
+    pub(crate) fn has_died(&self, member: &Member) -> bool {
+        let over =
+            |(host, life): &(HostId, u32)| self.hosts[*host].member.is_none() || self.hosts[*host].lives != *life;
+        self.members.get(member).is_some_and(over)
+    }
+
     /// The instances of a child that are not gone.
     #[must_use]
     pub(crate) fn live(&self, id: &ChildId) -> &[Key] {

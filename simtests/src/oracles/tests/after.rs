@@ -78,6 +78,29 @@ fn r6_survives_one_loss_and_not_two() {
     assert!(!bench.fired().contains(&"R6") && !bench.fired().contains(&"L2"));
 }
 
+/// Whoever answered had not noticed yet that the other one, who has it too, was gone: that is the one loss.
+#[test]
+fn r6_a_loss_that_the_answer_did_not_know_of_counts() {
+    for both in [false, true] {
+        let mut bench = Bench::settled(2);
+        bench.ask_start(0, 1, 10, true);
+        bench.run(0, 1, 10);
+        bench.see(&Seen::Died { host: 1 });
+        bench.started(0, 1, &[pid(0, 1)]);
+        for host in 0..2 {
+            bench.show(host, Some(&row(10, &[pid(0, 1)])), 0);
+        }
+        bench.see(&Seen::Booted { host: 1, member: &lived(1, 2) });
+        let empty = vanish(&mut bench);
+        if both {
+            bench.see(&Seen::Died { host: 0 });
+            bench.see(&Seen::Booted { host: 0, member: &lived(0, 2) });
+        }
+        bench.converged(&empty);
+        assert_eq!(bench.fired().contains(&"R6"), !both);
+    }
+}
+
 #[test]
 fn s8_a_stop_that_removes_what_it_did_not_observe() {
     let mut bench = one_child();
