@@ -13,7 +13,7 @@ use crate::input::{ChildEvent, LoadSample};
 use crate::lives::{Life, Lives};
 use crate::message::{Attributes, HubMessage, Pause, Phase};
 use crate::migration::Migrations;
-use crate::moves::{Former, Moves};
+use crate::moves::Moves;
 use crate::outbox::{Outbox, Pace};
 use crate::peer::Peer;
 use crate::pull::Pulls;
@@ -21,6 +21,7 @@ use crate::quorum::Quorum;
 use crate::registry::{Key, Registry};
 use crate::request::Request;
 use crate::requests::Requests;
+use crate::rivals::{Former, Words};
 use crate::supervisor::Supervisor;
 use crate::time::Time;
 use crate::view::View;
@@ -115,6 +116,7 @@ pub struct Hub {
     pub(crate) moves: Moves,
     pub(crate) migrations: Migrations,
     pub(crate) former: Former,
+    pub(crate) words: Words,
     pub(crate) balancer: Balancer,
     /// Whether rebalancing is paused, as far as anybody ever said so.
     pub(crate) pause: Option<Pause>,
@@ -216,6 +218,7 @@ impl Hub {
             moves: Moves::default(),
             migrations: Migrations::default(),
             former: Former::default(),
+            words: Words::default(),
             balancer: Balancer::default(),
             pause: None,
             load_at,

@@ -30,6 +30,7 @@ pub mod quorum;
 pub mod registry;
 pub mod request;
 mod requests;
+mod rivals;
 pub mod spec;
 pub mod steering;
 pub mod strategy;

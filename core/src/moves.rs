@@ -1,6 +1,6 @@
 //! Steering under way: children that operators move, and this node's drain.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -106,40 +106,5 @@ impl Moves {
     }
 }
 
-/// How long a node is remembered for a child that was stopped there, and how long a child whose former owner was
-/// another waits at its new one: until all members have heard of the stop, in a cluster that is whole.
-pub(crate) const FORMER: Duration = Duration::from_millis(300);
-
-/// Children that are remembered so.
+/// Holds that are remembered.
 const MOST: usize = 4_096;
-
-/// The nodes of children that were stopped a moment ago. A child of that name that is started again goes to the same:
-/// one node carries out both in order, where two might overlap.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Former {
-    nodes: BTreeMap<Key, (Time, Vec<NodeId>)>,
-    order: VecDeque<(Time, Key)>,
-}
-
-impl Former {
-    pub(crate) fn remember(&mut self, key: &Key, nodes: Vec<NodeId>, now: Time) {
-        self.forget(now);
-        let until = now + FORMER;
-        self.nodes.insert(key.clone(), (until, nodes));
-        self.order.push_back((until, key.clone()));
-    }
-
-    /// The nodes that a child of this name was given to a moment ago.
-    pub(crate) fn nodes(&self, key: &Key, now: Time) -> &[NodeId] {
-        self.nodes.get(key).filter(|(until, _)| *until > now).map_or(&[], |(_, nodes)| nodes)
-    }
-
-    fn forget(&mut self, now: Time) {
-        while self.order.len() >= MOST || self.order.front().is_some_and(|(until, _)| *until <= now) {
-            let Some((until, key)) = self.order.pop_front() else { return };
-            if self.nodes.get(&key).is_some_and(|(newest, _)| *newest == until) {
-                self.nodes.remove(&key);
-            }
-        }
-    }
-}

@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) compared: bool,
     /// It was compared with ours since its present stream began: what it knew before that is known here.
     pub(crate) heard_out: bool,
+    /// It had the same declared as this node, and had seen all that this node has seen removed by then.
+    pub(crate) same_at: Time,
     pub(crate) out: Option<Outbound>,
     pub(crate) inb: Inbound,
     /// What is to be acknowledged at the end of this step.
@@ -54,6 +56,7 @@ impl Peer {
             refused: false,
             compared: false,
             heard_out: false,
+            same_at: Time(0),
             out: None,
             inb: Inbound::default(),
             ack: None,

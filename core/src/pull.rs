@@ -21,6 +21,7 @@ pub(crate) struct Round {
     pub(crate) ranges: VecDeque<(u64, u64)>,
     /// The peer has begun a new stream since: this may miss what it knew by then.
     pub(crate) outdated: bool,
+    pub(crate) begun: Time,
     pub(crate) deadline: Time,
 }
 
@@ -72,7 +73,7 @@ impl Pulls {
         self.number = self.number.wrapping_add(1);
         let deadline = now + PATIENCE;
         let (number, ranges) = (self.number, VecDeque::new());
-        Some(self.round.insert(Round { peer, number, context: None, ranges, outdated: false, deadline }))
+        Some(self.round.insert(Round { peer, number, context: None, ranges, outdated: false, begun: now, deadline }))
     }
 
     /// The comparison with this peer under this number, if it is the one under way.

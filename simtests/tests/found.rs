@@ -479,3 +479,95 @@ fn a_restart_that_a_view_held_up_counts_from_when_it_begins() {
     script.until(851195);
     script.assert_holds();
 }
+
+/// 6 nodes -> start(c0) at n2 -> stop(c0) at n2 -> start(c0) at n6 -> migrate(c0 to n4) at n6 -> S5
+#[test]
+fn of_two_starts_of_one_child_the_one_that_was_given_elsewhere_is_heard_of_first() {
+    let mut script = Script::new(12575, 6);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[5] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("partition", "majority:initial_cluster_size=6");
+    script.at(0).boot("n1");
+    script.at(0).boot("n4");
+    script.at(0).boot("n2");
+    script.at(0).boot("n6");
+    script.at(3000).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 0, version: 32, restart: Restarts::Transient, tagged: true }],
+        wait: true,
+        timeout: 2737974,
+        check_existing: true,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(3000).act(Act::Stop { host: 1, children: vec![0], wait: true, timeout: 4234377 });
+    script.at(3000).act(Act::Start {
+        host: 5,
+        children: vec![Declared { child: 0, version: 60, restart: Restarts::Transient, tagged: false }],
+        wait: true,
+        timeout: 385753,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(3000).migrate("n6", "c0", "n4", 375992);
+    script.until(3498);
+    script.assert_holds();
+}
+
+/// 4 nodes -> start(c4) at n3 -> n1 is cut from n3 -> migrate(c4 to n1) at n4 -> stop(c4) at n3 -> n2 is cut from n1 -> start(c4) at n2 -> S5
+#[test]
+fn whoever_starts_a_child_anew_waits_until_its_former_node_knows() {
+    let mut script = Script::new(11823, 4);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("partition", "majority:initial_cluster_size=4");
+    script.at(0).boot("n1");
+    script.at(0).boot("n2");
+    script.at(0).boot("n3");
+    script.at(0).boot("n4");
+    script.at(137000).act(Act::Start {
+        host: 2,
+        children: vec![Declared { child: 4, version: 8, restart: Restarts::Temporary, tagged: false }],
+        wait: true,
+        timeout: 14114716,
+        check_existing: false,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(217000).cut("n3", "n1");
+    script.at(255000).migrate("n4", "c4", "n1", 142585);
+    script.at(256000).act(Act::Stop { host: 2, children: vec![4], wait: true, timeout: 184313 });
+    script.at(479775).cut("n1", "n2");
+    script.at(1808523).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 4, version: 15, restart: Restarts::Permanent, tagged: true }],
+        wait: true,
+        timeout: 5950588,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.until(1808523);
+    script.assert_holds();
+}

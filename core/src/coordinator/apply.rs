@@ -137,19 +137,15 @@ impl Hub {
 
     /// A stop was heard of that has observed this start.
     pub(super) fn undeclare(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot) {
-        let assigned = self.registry.assignment(key, dot).map(|assigned| assigned.nodes.clone());
-        if !self.registry.remove(key, dot) {
-            return;
-        }
+        let Some(removed) = self.registry.remove(key, dot) else { return };
         self.moves.holds.forget(key, dot);
         self.resolve(dot, || Outcome::Failed(None, ChildFailure::Stopped));
         if !self.registry.record(key).is_some_and(|record| record.is_declared()) {
             self.supervisor.forget(key);
             self.refuse_waiting(step, key);
         }
-        if let Some(nodes) = assigned {
-            self.former_owners(step, key, nodes);
-        }
+        self.words.forget(key);
+        self.former.remember(key, removed, step.now);
         self.changed(step, &key.id);
         self.reconcile(step, key);
     }

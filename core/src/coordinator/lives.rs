@@ -84,6 +84,9 @@ impl Hub {
             let (registry, seen) = (&self.registry, self.registry.context());
             let declared = |key: &Key, dot| registry.record(key).is_some_and(|record| record.has(dot));
             self.moves.holds.retain(|key, dot| declared(key, dot) || !seen.covers(dot));
+            let kept = |dot| !registry.is_closed(dot);
+            self.former.retain(kept);
+            self.words.retain(kept);
             self.registry.reclaim();
         }
     }

@@ -21,6 +21,7 @@ mod pull;
 mod quorum;
 mod reconcile;
 mod role;
+mod settle;
 mod start;
 mod steer;
 mod stop;
@@ -125,6 +126,7 @@ impl Hub {
         self.release_lease(step);
         self.answer_requests(step);
         self.go_on_moving(step);
+        self.go_on_settling(step);
         self.announce_starts(step);
         self.announce_moves(step);
         if tick {

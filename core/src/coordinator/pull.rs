@@ -59,8 +59,13 @@ impl Hub {
     pub(super) fn pull_same(&mut self, step: &mut Step<'_>, from: &Member, round: u32, context: &WireContext) {
         let context = self.answer_context(&from.node, context);
         if let Some(round) = self.pulls.round(&from.node, round) {
+            let same = self.former.all_seen(round.begun, &context).then_some(round.begun);
             round.context = Some(context);
             round.ranges.clear();
+            if let (Some(same), Some(peer)) = (same, self.peers.get_mut(&from.node)) {
+                peer.same_at = same;
+                self.forget_former(step.now);
+            }
             self.next_range(step, from);
         }
     }

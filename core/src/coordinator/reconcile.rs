@@ -192,7 +192,9 @@ impl Hub {
         if stands_by && !self.migrations.may_stand_by(self.config.concurrent_moves as usize) {
             return self.migrations.wait(key);
         }
-        self.start_instance(step, key, dot, spec, stands_by);
+        if self.may_carry_out(step, key) {
+            self.start_instance(step, key, dot, spec, stands_by);
+        }
     }
 
     /// Whether one more copy of a child is not one too many: those that others claim, and those that owners before this

@@ -87,6 +87,7 @@ impl Hub {
         }
         self.restate(&mut opening);
         self.restate_holds(&mut opening);
+        self.restate_words(&mut opening);
         for (mut batch, bytes) in opening.take() {
             batch.snapshot = Snapshot::Part;
             self.push(step, node, &Arc::new(batch), bytes);

@@ -60,6 +60,7 @@ impl Hub {
             self.pulls.want(&node);
         }
         self.compact();
+        self.forget_former(step.now);
         self.supervisor.prune(step.now, self.config.restart_window);
     }
 }

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::declared::mix;
 use super::{Context, Dot, Key, Registry};
 use crate::hashing::stable_hash;
+use crate::id::NodeId;
 use crate::message::Assignment;
 
 /// What became of an assignment that was heard of.
@@ -69,6 +70,12 @@ impl Registry {
     /// The assignment of a start that is declared.
     pub(crate) fn assignment(&self, key: &Key, dot: Dot) -> Option<&Assignment> {
         self.records.get(key)?.starts.iter().find(|start| start.dot == dot)?.assigned.as_deref()
+    }
+
+    /// Whether a start of a child that has yet to arrive was given to nodes by one that `counts`, and goes before `winner`.
+    pub(crate) fn has_early(&self, key: &Key, winner: Dot, counts: impl Fn(&NodeId) -> bool) -> bool {
+        let before = |dot: Dot| self.rank(dot) < self.rank(winner);
+        self.early.0.iter().any(|(dot, (of, given))| of == key && before(*dot) && counts(&given.by))
     }
 
     /// Takes an assignment, in whatever order and how often they come.

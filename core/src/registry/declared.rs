@@ -70,16 +70,16 @@ impl Registry {
         }
     }
 
-    /// Takes the removal of one start, also of one that has yet to arrive. Says whether it was declared.
-    pub(crate) fn remove(&mut self, key: &Key, dot: Dot) -> bool {
+    /// Takes the removal of one start, also of one that has yet to arrive. Returns it if it was declared.
+    pub(crate) fn remove(&mut self, key: &Key, dot: Dot) -> Option<Start> {
         self.seen.insert(dot);
         self.early.take(key, dot);
         self.drop_start(key, dot)
     }
 
-    fn drop_start(&mut self, key: &Key, dot: Dot) -> bool {
+    fn drop_start(&mut self, key: &Key, dot: Dot) -> Option<Start> {
         if !self.records.get(key).is_some_and(|record| record.has(dot)) {
-            return false;
+            return None;
         }
         // The digest covers the assignment, which goes with the start.
         self.toggle(key, dot, false);
@@ -94,7 +94,7 @@ impl Registry {
                 self.declared -= 1;
             }
         }
-        removed.is_some()
+        removed
     }
 
     /// One number over the whole declared set: a sum over its buckets, kept as they change.
@@ -154,7 +154,7 @@ impl Registry {
     }
 
     /// The order of concurrent starts: a pure function of them, the same on every node.
-    fn rank(&self, dot: Dot) -> (u64, &Member) {
+    pub(super) fn rank(&self, dot: Dot) -> (u64, &Member) {
         (dot.counter(), self.origin_of(dot))
     }
 

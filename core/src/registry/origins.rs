@@ -147,6 +147,12 @@ impl Registry {
         past
     }
 
+    /// Whether all starts of the life that minted this one count as seen.
+    pub(crate) fn is_closed(&self, dot: Dot) -> bool {
+        let member = self.origin_of(dot);
+        self.seen.closed(&member.node).is_some_and(|closed| member.boot <= closed)
+    }
+
     /// Forgets the lives that count as seen as a whole and that nothing carries: their indices go to others. Nobody but this
     /// registry may hold a dot meanwhile.
     pub(crate) fn reclaim(&mut self) {

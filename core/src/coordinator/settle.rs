@@ -1,0 +1,102 @@
+//! Two starts of one child that belong to different nodes: before one is carried out, all know that the other is not.
+
+use alloc::vec::Vec;
+
+use super::Step;
+use crate::config::Migration;
+use crate::hashing::Subject;
+use crate::hub::Hub;
+use crate::outbox::Outbox;
+use crate::registry::{Dot, Key, Record, Start};
+use crate::rivals::FORMER;
+use crate::time::Time;
+
+impl Hub {
+    /// Whether this node may carry out the start of a child as far as other starts of it are concerned. Where these belong
+    /// to other nodes, those nodes are told first what this one knows, and this one hears what they have made of it until
+    /// then; the child is looked at again after that.
+    pub(super) fn may_carry_out(&mut self, step: &mut Step<'_>, key: &Key) -> bool {
+        let Some(record) = self.registry.record(key) else { return false };
+        let Some(winner) = record.winner().map(|start| start.dot) else { return false };
+        if self.registry.has_early(key, winner, |by| self.view.members().contains_key(by)) {
+            // Somebody gives a start to nodes that has yet to arrive, and would be the one to be carried out.
+            self.supervisor.hold(key, step.now + FORMER);
+            return false;
+        }
+        let others = self.rivals(key, record);
+        if others.is_empty() {
+            return true;
+        }
+        if !self.view.is_complete() && self.config.migration != Migration::Autonomous {
+            self.work.wait(key);
+            return false;
+        }
+        if !self.words.are_told(key, winner, &others) {
+            self.op += 1;
+            let mut told = core::mem::take(&mut self.outbox);
+            self.put_word(&mut told, key, winner, &others);
+            self.outbox = told;
+            self.words.tell(key, winner, others.clone(), self.op);
+            if self.is_confirmed(self.op) {
+                // Nobody else is there.
+                self.words.known(self.op);
+            }
+        }
+        self.words.are_known(key, winner, &others)
+    }
+
+    /// Other starts of a child, declared or removed, that belong to other nodes or may be given to others.
+    fn rivals(&self, key: &Key, record: &Record) -> Vec<Dot> {
+        let Some(winner) = record.winner() else { return Vec::new() };
+        let others = record.starts().iter().skip(1).chain(self.former.of(key));
+        let mut owners = None;
+        let is_rival = |start: &&Start| {
+            let subject = subject(key, start);
+            let owners = owners.get_or_insert_with(|| self.view.owners(&self::subject(key, winner)));
+            let elsewhere = |node: &&_| **node != self.me.node && !owners.contains(node);
+            self.view.is_held(&subject) || self.view.owners(&subject).iter().any(elsewhere)
+        };
+        others.filter(is_rival).map(|start| start.dot).collect()
+    }
+
+    /// Forgets the removed starts that no member can carry out any more.
+    pub(super) fn forget_former(&mut self, now: Time) {
+        let taking_part = self.peers.values().filter(|peer| peer.takes_part());
+        let known = taking_part.map(|peer| peer.same_at).min().unwrap_or(now);
+        self.former.forget(known, now);
+    }
+
+    /// Says which start of a child is to be carried out, and which are removed.
+    fn put_word(&self, outbox: &mut Outbox, key: &Key, winner: Dot, others: &[Dot]) {
+        let Some(record) = self.registry.record(key) else { return };
+        let Some(start) = record.starts().iter().find(|start| start.dot == winner) else { return };
+        if let Some(assignment) = start.assigned.as_deref() {
+            outbox.assign(&self.registry, &key.id, winner, assignment.clone());
+        }
+        outbox.start(&self.registry, winner, start.spec.clone());
+        let removed: Vec<Dot> = others.iter().copied().filter(|dot| !record.has(*dot)).collect();
+        if !removed.is_empty() {
+            outbox.stop(&self.registry, &key.id, &removed);
+        }
+    }
+
+    /// What all members are being told, for one whose stream begins anew.
+    pub(super) fn restate_words(&self, opening: &mut Outbox) {
+        for (key, winner, others) in self.words.waiting() {
+            self.put_word(opening, key, winner, others);
+        }
+    }
+
+    /// Looks again at the children of which all members know by now what is to be carried out.
+    pub(super) fn go_on_settling(&mut self, step: &mut Step<'_>) {
+        while let Some(op) = self.words.first().filter(|op| self.is_confirmed(*op)) {
+            if let Some(key) = self.words.known(op) {
+                self.reconcile(step, &key);
+            }
+        }
+    }
+}
+
+fn subject<'a>(key: &Key, start: &'a Start) -> Subject<'a> {
+    Subject { hash: key.hash, spec: Some(&start.spec), assigned: start.assigned.as_deref() }
+}
