@@ -99,8 +99,15 @@ impl StateMoves {
             self.taken.get(other).is_some_and(|taken| taken.of == state.of && !merge)
                 || self.merged.get(other).is_some_and(|merged| merged.contains(&state.of))
         };
-        let twice =
-            truth.live(id).iter().find(|other| **other != key && truth.instances[*other].serves() && has_it(other));
+        // Whoever loses the other one from its view before that has said that it has the state cannot know that, and goes on
+        // from what it has; both have it until they meet. Where a quorum decides, the other one serves no more by then.
+        let sees = |other: HostId| {
+            let member = truth.hosts[other].member.as_ref();
+            member.is_some_and(|member| truth.hosts[host].view.contains(member))
+        };
+        let must_know = |other: &Key| truth.bounds.mutex || other.0 == host || sees(other.0);
+        let serves = |other: &&Key| **other != key && truth.instances[*other].serves();
+        let twice = truth.live(id).iter().filter(serves).find(|other| must_know(other) && has_it(other));
         verdict.check(twice.is_none(), host, id, || format!("the state of {:?} is in {twice:?} already", state.of));
         let value = self.values.entry(key).or_default();
         *value = if merge { (*value).max(state.value) } else { state.value };

@@ -118,6 +118,22 @@ fn s16_a_state_that_is_merged_twice() {
     bench.assert_fired("S16");
 }
 
+/// Whoever took it may not have said so before it was lost: then its giver goes on from it, too.
+#[test]
+fn s16_a_state_that_goes_on_at_two_nodes_that_see_each_other() {
+    for apart in [false, true] {
+        let mut bench = bench(hot);
+        bench.run(0, 1, 10);
+        bench.took(0, 1, (1, 1, 7), 2, true);
+        if apart {
+            bench.view(1, &[1]);
+        }
+        bench.wait_by(1, 8, 10);
+        bench.took(1, 8, (1, 1, 7), 2, false);
+        assert_eq!(bench.fired().contains(&"S16"), !apart);
+    }
+}
+
 #[test]
 fn s16_a_frozen_copy_that_handles_a_message() {
     let mut bench = half_way();
