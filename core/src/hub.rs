@@ -117,6 +117,8 @@ pub struct Hub {
     pub(crate) migrations: Migrations,
     pub(crate) former: Former,
     pub(crate) words: Words,
+    /// The change whose acknowledgement by all shows that starts which were removed before a time are over everywhere.
+    pub(crate) releasing: Option<(u64, Time)>,
     pub(crate) balancer: Balancer,
     /// Whether rebalancing is paused, as far as anybody ever said so.
     pub(crate) pause: Option<Pause>,
@@ -219,6 +221,7 @@ impl Hub {
             migrations: Migrations::default(),
             former: Former::default(),
             words: Words::default(),
+            releasing: None,
             balancer: Balancer::default(),
             pause: None,
             load_at,

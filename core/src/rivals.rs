@@ -77,7 +77,11 @@ impl Former {
         removed.all(|removed| seen.covers(removed.start.dot))
     }
 
-    /// Forgets what was removed before `known`, which all have seen, and what is too old to matter.
+    pub(crate) fn is_any_before(&self, at: Time) -> bool {
+        self.order.front().is_some_and(|(first, _)| *first < at)
+    }
+
+    /// Forgets what was removed before `known`, of which nothing is to come any more, and what is too old to matter.
     pub(crate) fn forget(&mut self, known: Time, now: Time) {
         while self.order.front().is_some_and(|(at, _)| *at < known || *at + REMEMBERED <= now) {
             self.forget_first();

@@ -64,7 +64,6 @@ impl Hub {
             round.ranges.clear();
             if let (Some(same), Some(peer)) = (same, self.peers.get_mut(&from.node)) {
                 peer.same_at = same;
-                self.forget_former(step.now);
             }
             self.next_range(step, from);
         }

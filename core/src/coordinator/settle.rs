@@ -59,11 +59,17 @@ impl Hub {
         others.filter(is_rival).map(|start| start.dot).collect()
     }
 
-    /// Forgets the removed starts that no member can carry out any more.
+    /// Forgets the removed starts that no member can carry out any more: all have seen the removal, and what they told before
+    /// that has been heard, which their acknowledgement of a change that this node tells after that shows.
     pub(super) fn forget_former(&mut self, now: Time) {
         let taking_part = self.peers.values().filter(|peer| peer.takes_part());
-        let known = taking_part.map(|peer| peer.same_at).min().unwrap_or(now);
-        self.former.forget(known, now);
+        let seen = taking_part.map(|peer| peer.same_at).min().unwrap_or(now);
+        if self.releasing.is_none() && self.former.is_any_before(seen) {
+            self.op += 1;
+            self.outbox.phase(self.phase);
+            self.releasing = Some((self.op, seen));
+        }
+        self.former.forget(Time(0), now);
     }
 
     /// Says which start of a child is to be carried out, and which are removed.
@@ -89,6 +95,12 @@ impl Hub {
 
     /// Looks again at the children of which all members know by now what is to be carried out.
     pub(super) fn go_on_settling(&mut self, step: &mut Step<'_>) {
+        if let Some((op, seen)) = self.releasing
+            && self.is_confirmed(op)
+        {
+            self.releasing = None;
+            self.former.forget(seen, step.now);
+        }
         while let Some(op) = self.words.first().filter(|op| self.is_confirmed(*op)) {
             if let Some(key) = self.words.known(op) {
                 self.reconcile(step, &key);
