@@ -63,7 +63,12 @@ impl Hub {
     /// that has been heard, which their acknowledgement of a change that this node tells after that shows.
     pub(super) fn forget_former(&mut self, now: Time) {
         let taking_part = self.peers.values().filter(|peer| peer.takes_part());
-        let seen = taking_part.map(|peer| peer.same_at).min().unwrap_or(now);
+        let last = taking_part.min_by_key(|peer| peer.same_at);
+        let seen = last.map_or(now, |peer| peer.same_at);
+        if let Some(last) = last.filter(|_| self.former.is_any_before(now)) {
+            // Those that are compared with are chosen at random where not all are.
+            self.pulls.want(&last.member.node);
+        }
         if self.releasing.is_none() && self.former.is_any_before(seen) {
             self.op += 1;
             self.outbox.phase(self.phase);
