@@ -48,7 +48,8 @@ impl Oracle for Continuity {
             Seen::Effect { host, effect: Effect::Stop { id, sequence, why: StopReason::Moved, .. } } => {
                 let key = key_of(truth, host, *sequence);
                 let Some(instance) = truth.instances.get(&key).filter(|instance| !instance.frozen) else { return };
-                let Some(since) = instance.up.filter(|_| instance.serves()) else { return };
+                // One that its node takes to be on its way up has served nobody that found it there.
+                let Some(since) = instance.up.filter(|_| instance.serves() && instance.known_up) else { return };
                 if truth.ledger.starts.get(&instance.version).is_some_and(|start| !start.is_wanted()) {
                     return;
                 }

@@ -91,6 +91,8 @@ pub(crate) struct Instance {
     pub(crate) asked: u64,
     /// When it first served.
     pub(crate) up: Option<u64>,
+    /// Its node was told that it is up.
+    pub(crate) known_up: bool,
     /// It handles nothing until it is told to serve.
     pub(crate) frozen: bool,
     /// When it was up no longer.
@@ -266,6 +268,10 @@ impl Truth {
             Seen::Input { host, input: Input::Child { sequence, event, .. } } => {
                 if matches!(event, ChildEvent::Exited { .. } | ChildEvent::StartFailed { .. }) {
                     self.gone((host, self.hosts[host].lives, *sequence));
+                } else if matches!(event, ChildEvent::Started)
+                    && let Some(instance) = self.instance_mut(host, *sequence)
+                {
+                    instance.known_up = true;
                 }
             }
             Seen::Serving { host, sequence } => {
@@ -312,6 +318,7 @@ impl Truth {
                     asked: self.now,
                     standby: *standby,
                     up: None,
+                    known_up: false,
                     frozen: false,
                     down: None,
                     gone: None,

@@ -76,11 +76,16 @@ fn nothing_is_wrong_with_a_hot_move() {
 
 #[test]
 fn s15_a_copy_that_is_ended_before_another_serves() {
-    let mut bench = bench(hot);
-    bench.run(0, 1, 10);
-    bench.wait_by(1, 1, 10);
-    bench.end(0, 1, StopReason::Moved);
-    bench.assert_fired("S15");
+    for known in [false, true] {
+        let mut bench = bench(hot);
+        bench.run(0, 1, 10);
+        if known {
+            bench.input(0, &Input::Child { hub: hub_id(), sequence: 1, event: ChildEvent::Started });
+        }
+        bench.wait_by(1, 1, 10);
+        bench.end(0, 1, StopReason::Moved);
+        assert_eq!(bench.fired().contains(&"S15"), known);
+    }
 }
 
 #[test]
