@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) compared: bool,
     /// It was compared with ours since its present stream began: what it knew before that is known here.
     pub(crate) heard_out: bool,
+    /// When the last comparison with it that is over began.
+    pub(crate) compared_at: Time,
     /// It had the same declared as this node, and had seen all that this node has seen removed by then.
     pub(crate) same_at: Time,
     pub(crate) out: Option<Outbound>,
@@ -56,6 +58,7 @@ impl Peer {
             refused: false,
             compared: false,
             heard_out: false,
+            compared_at: Time(0),
             same_at: Time(0),
             out: None,
             inb: Inbound::default(),

@@ -571,3 +571,49 @@ fn whoever_starts_a_child_anew_waits_until_its_former_node_knows() {
     script.until(1808523);
     script.assert_holds();
 }
+
+/// 5 nodes -> n5 is cut from n3 -> n3 is cut from n1 -> start(c1) at n1 -> migrate(c1 to n5) at n1 -> start(c1) at n5 -> n5 crashes -> n1 leaves the hub -> all faults end, with n1, n3, n5 left -> L2
+#[test]
+fn a_start_that_was_given_away_and_is_gone_holds_nothing_up() {
+    let mut script = Script::new(42551, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.at(0).boot("n5");
+    script.at(0).boot("n1");
+    script.at(0).boot("n3");
+    script.at(3000).cut("n3", "n5");
+    script.at(3000).cut("n1", "n3");
+    script.at(3000).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 1, version: 48, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 161659,
+        check_existing: true,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(3000).migrate("n1", "c1", "n5", 954243);
+    script.at(199000).act(Act::Start {
+        host: 4,
+        children: vec![Declared { child: 1, version: 74, restart: Restarts::Permanent, tagged: false }],
+        wait: false,
+        timeout: 16784931,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(200000).crash("n5");
+    script.at(2335000).act(Act::Leave { host: 0, deadline: 756306, hub_only: true });
+    script.at(2335000).heal_without(&["n1", "n3", "n5"], &[], &[]);
+    script.assert_holds();
+}

@@ -8,7 +8,7 @@ use crate::registry::{Assigned, Dot, Key};
 impl Hub {
     /// An assignment was heard of, or made here.
     pub(super) fn assigned(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, assignment: Assignment) -> Assigned {
-        let taken = self.registry.assign(key, dot, assignment.clone());
+        let taken = self.registry.assign(key, dot, assignment.clone(), step.now);
         if taken == Assigned::Taken {
             // Whoever gives it away next is to know of every copy.
             self.claim_unheard(key);

@@ -108,6 +108,7 @@ impl Hub {
             self.compact();
             if let Some(peer) = self.peers.get_mut(&from.node) {
                 peer.compared = true;
+                peer.compared_at = round.begun;
                 peer.heard_out |= !round.outdated;
             }
             self.all_heard_out();

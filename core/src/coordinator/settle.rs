@@ -6,6 +6,7 @@ use super::Step;
 use crate::config::Migration;
 use crate::hashing::Subject;
 use crate::hub::Hub;
+use crate::id::NodeId;
 use crate::outbox::Outbox;
 use crate::registry::{Dot, Key, Record, Start};
 use crate::rivals::FORMER;
@@ -18,8 +19,8 @@ impl Hub {
     pub(super) fn may_carry_out(&mut self, step: &mut Step<'_>, key: &Key) -> bool {
         let Some(record) = self.registry.record(key) else { return false };
         let Some(winner) = record.winner().map(|start| start.dot) else { return false };
-        if self.registry.has_early(key, winner, |by| self.view.members().contains_key(by)) {
-            // Somebody gives a start to nodes that has yet to arrive, and would be the one to be carried out.
+        if let Some(by) = self.gives_another(key, winner).cloned() {
+            self.pulls.want(&by);
             self.supervisor.hold(key, step.now + FORMER);
             return false;
         }
@@ -43,6 +44,15 @@ impl Hub {
             }
         }
         self.words.are_known(key, winner, &others)
+    }
+
+    /// A member that gives a start of a child to nodes that has yet to arrive here, and would be the one to be carried out.
+    /// Whoever was compared with since does not know of it any more: it has been removed, or that was an earlier life.
+    fn gives_another(&self, key: &Key, winner: Dot) -> Option<&NodeId> {
+        let knows = |(by, since): &(&NodeId, Time)| {
+            self.peers.get(*by).is_some_and(|peer| peer.takes_part() && peer.compared_at <= *since)
+        };
+        self.registry.early(key, winner).find(knows).map(|(by, _)| by)
     }
 
     /// Other starts of a child, declared or removed, that belong to other nodes or may be given to others.

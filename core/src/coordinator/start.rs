@@ -177,7 +177,7 @@ impl Hub {
         if let Some(assignment) = assignment {
             // Ahead of the start, so that it is never seen without.
             self.outbox.assign(&self.registry, &key.id, dot, assignment.clone());
-            self.registry.assign(&key, dot, assignment);
+            self.registry.assign(&key, dot, assignment, step.now);
         }
         self.declare(step, &key, dot, spec);
     }

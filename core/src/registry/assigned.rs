@@ -12,6 +12,7 @@ use super::{Context, Dot, Key, Registry};
 use crate::hashing::stable_hash;
 use crate::id::NodeId;
 use crate::message::Assignment;
+use crate::time::Time;
 
 /// What became of an assignment that was heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +33,25 @@ const MAX_EARLY: usize = 4_096;
 
 /// Assignments that are ahead of their starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Early(BTreeMap<Dot, (Key, Assignment)>);
+pub(super) struct Early(BTreeMap<Dot, Given>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Given {
+    key: Key,
+    assignment: Assignment,
+    /// When it was heard of first.
+    since: Time,
+}
 
 impl Early {
-    fn keep(&mut self, key: &Key, dot: Dot, assignment: Assignment) {
+    fn keep(&mut self, key: &Key, dot: Dot, assignment: Assignment, now: Time) {
         let full = self.0.len() >= MAX_EARLY;
         match self.0.get_mut(&dot) {
-            Some((of, known)) if of == key && *known < assignment => *known = assignment,
+            Some(given) if given.key == *key && given.assignment < assignment => given.assignment = assignment,
             Some(_) => {}
             None if full => {}
             None => {
-                self.0.insert(dot, (key.clone(), assignment));
+                self.0.insert(dot, Given { key: key.clone(), assignment, since: now });
             }
         }
     }
@@ -52,7 +61,7 @@ impl Early {
         if self.0.is_empty() {
             return None;
         }
-        self.0.remove(&dot).filter(|(of, _)| of == key).map(|(_, assignment)| assignment)
+        self.0.remove(&dot).filter(|given| given.key == *key).map(|given| given.assignment)
     }
 
     /// Drops those of starts of this origin.
@@ -72,20 +81,22 @@ impl Registry {
         self.records.get(key)?.starts.iter().find(|start| start.dot == dot)?.assigned.as_deref()
     }
 
-    /// Whether a start of a child that has yet to arrive was given to nodes by one that `counts`, and goes before `winner`.
-    pub(crate) fn has_early(&self, key: &Key, winner: Dot, counts: impl Fn(&NodeId) -> bool) -> bool {
-        let before = |dot: Dot| self.rank(dot) < self.rank(winner);
-        self.early.0.iter().any(|(dot, (of, given))| of == key && before(*dot) && counts(&given.by))
+    /// Who has given a start of a child to nodes that has yet to arrive and goes before `winner`, and since when that is
+    /// known here.
+    pub(crate) fn early(&self, key: &Key, winner: Dot) -> impl Iterator<Item = (&NodeId, Time)> {
+        let before = move |dot: Dot| self.rank(dot) < self.rank(winner);
+        let early = self.early.0.iter().filter(move |(dot, given)| given.key == *key && before(**dot));
+        early.map(|(_, given)| (&given.assignment.by, given.since))
     }
 
     /// Takes an assignment, in whatever order and how often they come.
-    pub(crate) fn assign(&mut self, key: &Key, dot: Dot, assignment: Assignment) -> Assigned {
+    pub(crate) fn assign(&mut self, key: &Key, dot: Dot, assignment: Assignment, now: Time) -> Assigned {
         let Some(start) = self.records.get(key).and_then(|record| record.starts.iter().find(|start| start.dot == dot))
         else {
             if self.seen.covers(dot) {
                 return Assigned::Gone;
             }
-            self.early.keep(key, dot, assignment);
+            self.early.keep(key, dot, assignment, now);
             return Assigned::Early;
         };
         if start.assigned.as_deref().is_some_and(|known| *known >= assignment) {

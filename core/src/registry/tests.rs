@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::id::{Kind, NodeId};
+use crate::time::Time;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -106,7 +107,7 @@ impl World {
             }
             Change::Assign(id, name, assignment) => {
                 let dot = self.dot(at, name);
-                self.replicas[at].assign(&Key::new(id), dot, assignment.clone());
+                self.replicas[at].assign(&Key::new(id), dot, assignment.clone(), Time(0));
             }
         }
     }
