@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use process_hub_core::hook::HookEvent;
-use process_hub_core::id::ChildId;
+use process_hub_core::id::{ChildId, Member};
 use process_hub_core::message::HubMessage;
 use process_hub_core::request::Request;
 use process_hub_core::steering::Steer;
@@ -54,7 +54,14 @@ impl Oracle for Continuity {
                     return;
                 }
                 let mut others = others(truth, key, id);
-                let taken_over = others.any(|(_, other)| other.serves() || other.up.is_some_and(|up| up >= since));
+                // Nor can it know of one that has died with its node since, as long as it takes that one for a member.
+                let unnoticed = |other: &Instance| {
+                    let (view, member) =
+                        (&truth.hosts[host].view, Member { node: other.pid.node.clone(), boot: other.pid.boot });
+                    other.up.is_some() && !other.frozen && view.contains(&member) && truth.has_died(&member)
+                };
+                let serves = |other: &Instance| other.serves() || other.up.is_some_and(|up| up >= since);
+                let taken_over = others.any(|(_, other)| serves(other) || unnoticed(other));
                 verdict.check(taken_over, host, id, || format!("{} is ended and no other copy serves", instance.pid));
             }
             Seen::Serving { host, sequence } if truth.bounds.hands_over => {
