@@ -617,3 +617,35 @@ fn a_start_that_was_given_away_and_is_gone_holds_nothing_up() {
     script.at(2335000).heal_without(&["n1", "n3", "n5"], &[], &[]);
     script.assert_holds();
 }
+
+/// 6 nodes -> n2 stands still for 2977 ms -> n5 stands still for 13984 ms -> n4 stands still for 11462 ms -> n5 stands still for 7134 ms -> all faults end, with n2, n5, n6 left -> L1
+#[test]
+fn what_a_node_plans_as_it_wakes_is_not_put_off_by_its_pause() {
+    let mut script = Script::new(47638, 6);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[5] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("barrier_timeout", "506000us");
+    script.set("stop_timeout", "115000us");
+    script.set("synchronization", "pubsub:sync_interval=719ms");
+    script.at(0).boot("n2");
+    script.at(0).boot("n4");
+    script.at(0).boot("n5");
+    script.at(0).boot("n6");
+    script.at(1000).pause("n2", 2977616);
+    script.at(189000).pause("n5", 13984383);
+    script.at(13055896).pause("n4", 11462562);
+    script.at(13055896).pause("n5", 7134186);
+    script.at(17260687).heal_without(&["n2", "n5", "n6"], &[], &[]);
+    script.assert_holds();
+}

@@ -25,7 +25,7 @@ pub(super) const OUTLIVED: &str = "a later life of this name is known";
 impl Membership {
     /// A link came, went, or could not be made.
     pub(crate) fn link(&mut self, now: Time, event: LinkEvent, facts: &mut Vec<Fact>) {
-        self.now = self.now.max(now);
+        self.it_is(now);
         if self.left {
             return;
         }
@@ -46,7 +46,7 @@ impl Membership {
 
     /// Somebody knows of a later life of this name than this one goes by.
     pub(crate) fn outlived(&mut self, now: Time, known: Boot, facts: &mut Vec<Fact>) {
-        self.now = self.now.max(now);
+        self.it_is(now);
         if self.left || known < self.me.boot {
             return;
         }
@@ -57,7 +57,7 @@ impl Membership {
 
     /// A frame arrived on the link to `from`.
     pub(crate) fn heard(&mut self, now: Time, from: &Member) {
-        self.now = self.now.max(now);
+        self.it_is(now);
         let link = self.names.get_mut(&from.node).and_then(|name| name.link.as_mut());
         if let Some(link) = link.filter(|link| link.boot == from.boot) {
             link.heard = self.now;

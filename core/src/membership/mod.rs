@@ -223,7 +223,7 @@ impl Membership {
 
     /// A datagram arrived on the link to `from`.
     pub(crate) fn swim(&mut self, now: Time, from: &Member, bytes: &[u8], facts: &mut Vec<Fact>) {
-        self.now = self.now.max(now);
+        self.it_is(now);
         if self.left || !self.names.has_link(from) {
             return;
         }
@@ -267,8 +267,8 @@ impl Membership {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Time, facts: &mut Vec<Fact>) {
-        self.now = self.now.max(now);
-        self.forgive_pause();
+        self.it_is(now);
+        self.started = true;
         while let Some(due) = self.queue.pop(self.now) {
             match due {
                 Due::Swim(timer) => self.protocol_timer(timer),
@@ -285,7 +285,7 @@ impl Membership {
 
     /// Says goodbye on every link, and takes no part from here on. The links stay open.
     pub(crate) fn leave(&mut self, now: Time, facts: &mut Vec<Fact>) {
-        self.now = self.now.max(now);
+        self.it_is(now);
         if self.left {
             return;
         }
@@ -300,9 +300,11 @@ impl Membership {
         facts.push(Fact::Changed);
     }
 
-    /// A clock that jumped, or a process that stood still, must not make everybody else look silent: the time in
-    /// which nothing was looked at does not count.
-    fn forgive_pause(&mut self) {
+    /// The time of what happens now. A clock that jumped, or a process that stood still, must not make everybody else look
+    /// silent: the time in which nothing was looked at does not count. This comes before anything is planned for later, which
+    /// would be put off by the pause once more.
+    fn it_is(&mut self, now: Time) {
+        self.now = self.now.max(now);
         let late = self.queue.next().map_or(Duration::ZERO, |due| self.now.since(due));
         if self.started && late > self.config.keepalive {
             let Self { queue, dials, .. } = self;
@@ -313,7 +315,6 @@ impl Membership {
             });
             self.names.shift(late);
         }
-        self.started = true;
     }
 
     /// Turns what the protocol wants into deadlines and facts. Afterwards its outbox is empty.

@@ -38,7 +38,7 @@ impl Membership {
 
     /// `via` says that it has no link to `to` either.
     pub(crate) fn relay_failed(&mut self, now: Time, via: &Member, to: &Member) {
-        self.now = self.now.max(now);
+        self.it_is(now);
         if self.names.get(&via.node).is_none() {
             return;
         }

@@ -192,7 +192,7 @@ impl Membership {
 
     /// `from` says that the host of `member` refuses it.
     pub(crate) fn refused(&mut self, now: Time, from: &Member, member: &Member, facts: &mut Vec<Fact>) {
-        self.now = self.now.max(now);
+        self.it_is(now);
         if self.left || !self.is_up(from) || !self.is_up(member) || *member == self.me {
             return;
         }
