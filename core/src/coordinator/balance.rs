@@ -81,11 +81,12 @@ impl Hub {
         let dot = start.dot;
         let version = start.assigned.as_ref().map_or(0, |assigned| assigned.version + 1);
         let mut nodes: Vec<NodeId> = self.view.owners(&subject).into_iter().cloned().collect();
-        // Whoever runs it keeps it, and siblings of one start are not torn apart.
-        let hosts = record.theirs(&self.registry).map(|row| self.registry.node_of(row));
+        // Another start of the child goes where the first one did, in the same order, or two of its copies might serve; and
+        // whoever runs it keeps it.
         let siblings = record.starts().iter().filter_map(|start| start.assigned.as_deref());
-        let mut known: Vec<&NodeId> = record.mine().map(|_| &self.me.node).into_iter().chain(hosts).collect();
-        known.extend(siblings.flat_map(|assigned| &assigned.nodes));
+        let mut known: Vec<&NodeId> = siblings.flat_map(|assigned| &assigned.nodes).collect();
+        known.extend(record.mine().map(|_| &self.me.node));
+        known.extend(record.theirs(&self.registry).map(|row| self.registry.node_of(row)));
         known.extend(self.former.nodes(key, step.now));
         let mut candidates = self.view.takers(&subject);
         while nodes.len() < self.view.copies() {

@@ -64,7 +64,9 @@ impl Hub {
             let subject = subject(key, start);
             let owners = owners.get_or_insert_with(|| self.view.owners(&self::subject(key, winner)));
             let elsewhere = |node: &&_| **node != self.me.node && !owners.contains(node);
-            self.view.is_held(&subject) || self.view.owners(&subject).iter().any(elsewhere)
+            let theirs = self.view.owners(&subject);
+            // Where nodes are chosen by somebody and none are known here, the word of that may be on its way still.
+            self.view.is_held(&subject) || theirs.is_empty() || theirs.iter().any(elsewhere)
         };
         others.filter(is_rival).map(|start| start.dot).collect()
     }
