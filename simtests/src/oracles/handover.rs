@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use process_hub_core::hook::HookEvent;
-use process_hub_core::id::{ChildId, Member};
+use process_hub_core::id::{ChildId, Pid};
 use process_hub_core::message::HubMessage;
 use process_hub_core::request::Request;
 use process_hub_core::steering::Steer;
@@ -28,8 +28,11 @@ fn key_of(truth: &Truth, host: HostId, sequence: u64) -> Key {
 /// S15: under HotSwap a copy that moves is ended only when another one serves, or has come to since; and of two copies of
 /// one move one serves. A child whose declaration is being stopped needs no other: the copy that it would go to may have
 /// been ended for that.
-#[derive(Debug)]
-pub(super) struct Continuity;
+#[derive(Debug, Default)]
+pub(super) struct Continuity {
+    /// The copies of a child that the registry of a host shows.
+    shown: BTreeMap<(HostId, ChildId), Vec<Pid>>,
+}
 
 impl Oracle for Continuity {
     fn id(&self) -> &'static str {
@@ -37,7 +40,7 @@ impl Oracle for Continuity {
     }
 
     fn wants(&self) -> u32 {
-        kind::EFFECT | kind::SERVING
+        kind::EFFECT | kind::SERVING | kind::ROW
     }
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
@@ -45,6 +48,10 @@ impl Oracle for Continuity {
             return;
         }
         match *seen {
+            Seen::Row { host, id, lookup, .. } => {
+                let pids = lookup.map(|lookup| lookup.placements.iter().map(|place| place.pid.clone()).collect());
+                self.shown.insert((host, id.clone()), pids.unwrap_or_default());
+            }
             Seen::Effect { host, effect: Effect::Stop { id, sequence, why: StopReason::Moved, .. } } => {
                 let key = key_of(truth, host, *sequence);
                 let Some(instance) = truth.instances.get(&key).filter(|instance| !instance.frozen) else { return };
@@ -54,11 +61,10 @@ impl Oracle for Continuity {
                     return;
                 }
                 let mut others = others(truth, key, id);
-                // Nor can it know of one that has died with its node since, as long as it takes that one for a member.
+                // Of one that has ended since, this host may not have heard yet: it is shown as running here.
+                let shown = self.shown.get(&(host, id.clone()));
                 let unnoticed = |other: &Instance| {
-                    let (view, member) =
-                        (&truth.hosts[host].view, Member { node: other.pid.node.clone(), boot: other.pid.boot });
-                    other.up.is_some() && !other.frozen && view.contains(&member) && truth.has_died(&member)
+                    other.up.is_some() && !other.frozen && shown.is_some_and(|shown| shown.contains(&other.pid))
                 };
                 let serves = |other: &Instance| other.serves() || other.up.is_some_and(|up| up >= since);
                 let taken_over = others.any(|(_, other)| serves(other) || unnoticed(other));

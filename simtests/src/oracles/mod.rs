@@ -55,7 +55,7 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(roles::OneActive::default()),
         Box::new(roles::AnActive),
         Box::new(moves::ColdOrder),
-        Box::new(handover::Continuity),
+        Box::new(handover::Continuity::default()),
         Box::new(handover::StateMoves::default()),
         Box::new(handover::Abort::default()),
         Box::new(handover::Autonomous::default()),

@@ -88,21 +88,22 @@ fn s15_a_copy_that_is_ended_before_another_serves() {
     }
 }
 
-/// The other one has died with its node: whoever has noticed that goes on.
+/// The other one has ended: whoever has heard of that goes on.
 #[test]
-fn s15_a_copy_that_is_ended_for_one_that_is_known_to_have_died() {
-    for noticed in [false, true] {
+fn s15_a_copy_that_is_ended_for_one_that_is_known_to_have_ended() {
+    for heard in [false, true] {
         let mut bench = bench(hot);
         bench.run(1, 1, 10);
         bench.wait(SECOND);
         bench.run(0, 1, 10);
         bench.input(0, &Input::Child { hub: hub_id(), sequence: 1, event: ChildEvent::Started });
-        bench.see(&Seen::Died { host: 1 });
-        if noticed {
-            bench.view(0, &[0]);
+        bench.show(0, Some(&row(10, &[pid(0, 1), pid(1, 1)])), 0);
+        bench.exit(1, 1, ExitReason::Error("told to fail".into()));
+        if heard {
+            bench.show(0, Some(&row(10, &[pid(0, 1)])), 0);
         }
         bench.end(0, 1, StopReason::Moved);
-        assert_eq!(bench.fired().contains(&"S15"), noticed);
+        assert_eq!(bench.fired().contains(&"S15"), heard);
     }
 }
 
