@@ -649,3 +649,45 @@ fn what_a_node_plans_as_it_wakes_is_not_put_off_by_its_pause() {
     script.at(17260687).heal_without(&["n2", "n5", "n6"], &[], &[]);
     script.assert_holds();
 }
+
+/// 3 nodes -> n3 is cut from n1 -> start(c0) at n3 -> start(c0) at n3 -> S5
+#[test]
+fn a_start_that_was_given_to_nobody_known_may_have_been_given_to_somebody() {
+    let mut script = Script::new(54891, 3);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("distribution", "load-balancer:push_interval=474ms");
+    script.set("partition", "static:2:startup-confirm");
+    script.at(47).boot("n2");
+    script.at(4903).boot("n1");
+    script.at(4903).boot("n3");
+    script.at(2104981).cut("n1", "n3");
+    script.at(2104981).act(Act::Start {
+        host: 2,
+        children: vec![Declared { child: 0, version: 3, restart: Restarts::Transient, tagged: true }],
+        wait: true,
+        timeout: 50377,
+        check_existing: true,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(3252445).act(Act::Start {
+        host: 2,
+        children: vec![Declared { child: 0, version: 10, restart: Restarts::Permanent, tagged: true }],
+        wait: true,
+        timeout: 208310,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.until(3590723);
+    script.assert_holds();
+}
