@@ -54,6 +54,12 @@ impl Profile {
         }
     }
 
+    /// Whether its clusters have all sorts of strategies.
+    #[must_use]
+    pub(crate) fn draws_strategies(self) -> bool {
+        self != Profile::Production
+    }
+
     /// Whether only a sample of its seeds is watched for long after all has converged: half the time of such a seed.
     #[must_use]
     pub(crate) fn samples_quiet(self) -> bool {

@@ -123,7 +123,8 @@ impl Summary {
             let unseen = EXPECTED.into_iter().filter(|fault| !self.faults.contains_key(fault));
             let never = unchecked.chain(unseen).filter(|never| options.profile.must_see(never));
             self.never.extend(never.map(str::to_owned));
-            if self.seeds >= MUST_SEE_PAIRS && options.fixed().next().is_none() {
+            let drawn = options.profile.draws_strategies() && options.fixed().next().is_none();
+            if self.seeds >= MUST_SEE_PAIRS && drawn {
                 let pairs = strategies::all_pairs();
                 self.never.extend(pairs.into_iter().filter(|pair| !self.pairs.contains_key(pair)));
             }
