@@ -215,7 +215,11 @@ impl Hub {
         };
         let claims = claims - if hot { record.theirs(&self.registry).filter(moves).count() } else { 0 };
         let has = |node: &NodeId| record.theirs(&self.registry).any(|row| self.registry.node_of(row) == node);
-        let coming = owners.iter().take_while(|node| ***node != self.me.node).filter(|node| !has(node)).count();
+        let place = owners.iter().position(|node| **node == self.me.node).unwrap_or(owners.len());
+        // Whoever was an owner before does not ask who is one now: it may start as this node does.
+        let comes =
+            |(at, node): &(usize, &&NodeId)| *at < place || (*at > place && self.view.owned_before(subject, node));
+        let coming = owners.iter().enumerate().filter(comes).filter(|(_, node)| !has(node)).count();
         claims + coming < owners.len()
     }
 
