@@ -249,7 +249,7 @@ pub enum HubMessage {
         /// The sender's last round.
         round: u64,
     },
-    /// What the sender remembers has changed: names became members, or an operator has reset the size.
+    /// What the sender remembers has changed: names became members.
     Memory(WireMemory),
     /// How busy the sender is.
     Load(LoadSample),
@@ -268,6 +268,9 @@ pub enum HubMessage {
         /// Which step.
         step: HandoverStep,
     },
+    /// An operator has reset the size at the sender, and vouches for whoever lives now: what earlier lives have granted or handed
+    /// out is not to be waited for. Said once, to the lives that are there, so that it is no word to those that come later.
+    Reset(WireMemory),
 }
 
 impl HubMessage {

@@ -6,8 +6,11 @@
 use process_hub_core::wire::{DecodeError, ENCODING, decode, encode};
 
 /// Every encoding there was, with what it wrote.
-const FIXTURES: [(u8, &str); 2] =
-    [(1, include_str!("../fixtures/encoding-1.txt")), (2, include_str!("../fixtures/encoding-2.txt"))];
+const FIXTURES: [(u8, &str); 3] = [
+    (1, include_str!("../fixtures/encoding-1.txt")),
+    (2, include_str!("../fixtures/encoding-2.txt")),
+    (3, include_str!("../fixtures/encoding-3.txt")),
+];
 
 /// All that is kept, as name, version and bytes.
 pub(crate) fn fixtures() -> Vec<(&'static str, u8, Vec<u8>)> {

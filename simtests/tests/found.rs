@@ -691,3 +691,26 @@ fn a_start_that_was_given_to_nobody_known_may_have_been_given_to_somebody() {
     script.until(3590723);
     script.assert_holds();
 }
+
+/// Two of four nodes have forgotten what they granted; there could be five. The word of the operator's reset is slow on its way to
+/// them, and lease answers of others bring its number before (L5, seed 42000).
+#[test]
+fn a_reset_is_news_although_its_number_has_come() {
+    let mut script = Script::new(42000, 4);
+    script.set("partition", "static:3:startup-confirm");
+    let nodes = ["n1", "n2", "n3", "n4"];
+    nodes.iter().for_each(|node| drop(script.at(0).boot(node)));
+    for node in ["n3", "n4"] {
+        script.at(10_000_000).crash(node);
+        script.at(10_000_000).boot(node);
+    }
+    for node in ["n3", "n4"] {
+        script.at(20_000_000).slow_link("n1", node, 500);
+    }
+    script.at(21_000_000).act(Act::ResetSize { host: 0, size: 4 });
+    for node in ["n3", "n4"] {
+        script.at(25_000_000).slow_link("n1", node, 1);
+    }
+    script.at(26_000_000).heal_without(&nodes, &[], &[]);
+    script.assert_holds();
+}

@@ -195,7 +195,8 @@ impl Hub {
                 self.lease_answered(step, &from, round, answer, known);
             }
             HubMessage::LeaseRelease { round } => self.lease_released(step, &from, round),
-            HubMessage::Memory(memory) => self.memory_told(step, &memory),
+            HubMessage::Memory(memory) => self.remember(step, &memory),
+            HubMessage::Reset(memory) => self.reset_told(step, &memory),
             HubMessage::Load(sample) => self.load_told(step, &from.node, &sample),
             HubMessage::Handover { id, source, to, attempt, step: said } => {
                 self.handover_said(step, &from, &id, source, to, attempt, said);

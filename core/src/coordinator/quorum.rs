@@ -298,11 +298,9 @@ impl Hub {
         self.refresh_view(step);
     }
 
-    /// An operator's reset, as another member tells it.
-    pub(super) fn memory_told(&mut self, step: &mut Step<'_>, theirs: &WireMemory) {
-        if theirs.known.epoch > self.quorum.memory.known().epoch {
-            self.quorum.absolved = true;
-        }
+    /// An operator's reset, as the member where it was made tells it. Its number may have come with something else before.
+    pub(super) fn reset_told(&mut self, step: &mut Step<'_>, theirs: &WireMemory) {
+        self.quorum.absolved |= theirs.known.epoch >= self.quorum.memory.known().epoch;
         self.remember(step, theirs);
     }
 
@@ -324,13 +322,11 @@ impl Hub {
             self.quorum.custom = if holds { Verdict::Held } else { Verdict::Lost };
         }
         if self.quorum.needed().is_some() && self.quorum.memory.names().len() > names {
-            self.tell_memory(step);
+            self.tell_all(step, &HubMessage::Memory(self.wire_memory(step.now)));
         }
     }
 
-    /// Tells all there are what this node remembers.
-    fn tell_memory(&self, step: &mut Step<'_>) {
-        let body = HubMessage::Memory(self.wire_memory(step.now));
+    fn tell_all(&self, step: &mut Step<'_>, body: &HubMessage) {
         for peer in self.peers.values().filter(|peer| peer.is_accepted()) {
             self.send_first(step, &peer.member, body.clone());
         }
@@ -352,7 +348,7 @@ impl Hub {
         self.quorum.memory.reset(size);
         self.quorum.absolved = true;
         self.admit_members();
-        self.tell_memory(step);
+        self.tell_all(step, &HubMessage::Reset(self.wire_memory(step.now)));
         self.review(step);
     }
 

@@ -10,7 +10,7 @@ use crate::config::limits;
 use crate::message::Message;
 
 /// The version of the encoding: the first byte of every message.
-pub const ENCODING: u8 = 2;
+pub const ENCODING: u8 = 3;
 
 /// A message could not be encoded. The buffer is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -125,9 +125,10 @@ impl Draw<'_> {
                 HubMessage::LeaseGrant { round, granted, mark, standing, known: self.known() }
             }
             19 => HubMessage::LeaseRelease { round: self.number() },
-            20 => match self.below(3) {
+            20 => match self.below(4) {
                 0 => HubMessage::Memory(self.memory()),
-                1 => HubMessage::Load(LoadSample {
+                1 => HubMessage::Reset(self.memory()),
+                2 => HubMessage::Load(LoadSample {
                     cpu_permille: self.short(),
                     run_queue: self.short(),
                     children: self.short(),

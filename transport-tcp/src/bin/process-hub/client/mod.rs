@@ -225,7 +225,10 @@ fn verdict(status: Status, errors: &[FailureRow], what: &str) -> Outcome {
     }
     match status {
         Status::Ok => Ok(()),
-        Status::Error => Err(Failure::failed(format!("{} children did not {what}", errors.len()))),
+        Status::Error => {
+            let children = if errors.len() == 1 { "child" } else { "children" };
+            Err(Failure::failed(format!("{} {children} did not {what}", errors.len())))
+        }
     }
 }
 
