@@ -1,0 +1,6 @@
+//! What simulations have found, each as what was left of it when nothing more could be left out.
+
+#![allow(clippy::too_many_lines, reason = "they are as long as what went wrong")]
+
+mod members;
+mod starts;
