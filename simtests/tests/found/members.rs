@@ -284,7 +284,9 @@ fn a_reset_is_news_although_its_number_has_come() {
     let mut script = Script::new(42000, 4);
     script.set("partition", "static:3:startup-confirm");
     let nodes = ["n1", "n2", "n3", "n4"];
-    nodes.iter().for_each(|node| drop(script.at(0).boot(node)));
+    for node in nodes {
+        script.at(0).boot(node);
+    }
     for node in ["n3", "n4"] {
         script.at(10_000_000).crash(node);
         script.at(10_000_000).boot(node);
