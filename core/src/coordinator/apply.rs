@@ -117,8 +117,8 @@ impl Hub {
 
     /// A start was heard of, from a user here or from anybody who knew.
     pub(super) fn declare(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
-        if self.registry.declare(key, dot, spec) == Declared::Known {
-            return;
+        if self.registry.declare(key, dot, spec.clone()) == Declared::Known {
+            return self.declared_already(step, key, dot, spec);
         }
         if self.is_mine(dot) {
             // A start of ours that we forgot (no disk, and a boot given twice): never mint it again.
@@ -145,7 +145,9 @@ impl Hub {
             self.refuse_waiting(step, key);
         }
         self.words.forget(key);
-        self.former.remember(key, removed, step.now);
+        if removed.is_exception() || self.has_exceptions() {
+            self.former.remember(key, removed, step.now);
+        }
         self.changed(step, &key.id);
         self.reconcile(step, key);
     }

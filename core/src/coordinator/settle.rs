@@ -1,15 +1,18 @@
 //! Two starts of one child that belong to different nodes: before one is carried out, all know that the other is not.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Step;
-use crate::config::Migration;
+use crate::config::{Distribution, Migration};
 use crate::hashing::Subject;
 use crate::hub::Hub;
 use crate::id::NodeId;
 use crate::outbox::Outbox;
+use crate::peer::Peer;
 use crate::registry::{Dot, Key, Record, Start};
 use crate::rivals::FORMER;
+use crate::spec::ChildSpec;
 use crate::time::Time;
 
 impl Hub {
@@ -49,10 +52,24 @@ impl Hub {
     /// A member that gives a start of a child to nodes that has yet to arrive here, and would be the one to be carried out.
     /// Whoever was compared with since does not know of it any more: it has been removed, or that was an earlier life.
     fn gives_another(&self, key: &Key, winner: Dot) -> Option<&NodeId> {
-        let knows = |(by, since): &(&NodeId, Time)| {
-            self.peers.get(*by).is_some_and(|peer| peer.takes_part() && peer.compared_at <= *since)
+        let knows = |(dot, by, since): &(Dot, &NodeId, Time)| {
+            let may_know = |peer: &Peer| peer.takes_part() && peer.compared_at <= *since;
+            self.registry.is_before(*dot, winner) && self.peers.get(*by).is_some_and(may_know)
         };
-        self.registry.early(key, winner).find(knows).map(|(by, _)| by)
+        self.registry.early(key).find(knows).map(|(_, by, _)| by)
+    }
+
+    /// A start is told that is known. One that was removed here somebody has yet to hear the removal of.
+    pub(super) fn declared_already(&mut self, step: &Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
+        let removed = !self.registry.record(key).is_some_and(|record| record.has(dot));
+        if removed && !self.former.of(key).any(|start| start.dot == dot) {
+            self.former.remember(key, Start { dot, spec, assigned: None }, step.now);
+        }
+    }
+
+    /// Whether two starts of one child may belong to different nodes, as those of a ring never do.
+    pub(super) fn has_exceptions(&self) -> bool {
+        self.config.distribution != Distribution::ConsistentHashing || self.registry.has_exceptions()
     }
 
     /// Other starts of a child, declared or removed, that belong to other nodes or may be given to others.
@@ -68,7 +85,8 @@ impl Hub {
             // Where nodes are chosen by somebody and none are known here, the word of that may be on its way still.
             self.view.is_held(&subject) || theirs.is_empty() || theirs.iter().any(elsewhere)
         };
-        others.filter(is_rival).map(|start| start.dot).collect()
+        let given = self.registry.early(key).map(|(dot, ..)| dot);
+        others.filter(is_rival).map(|start| start.dot).chain(given).collect()
     }
 
     /// Forgets the removed starts that no member can carry out any more: all have seen the removal, and what they told before
@@ -97,7 +115,8 @@ impl Hub {
             outbox.assign(&self.registry, &key.id, winner, assignment.clone());
         }
         outbox.start(&self.registry, winner, start.spec.clone());
-        let removed: Vec<Dot> = others.iter().copied().filter(|dot| !record.has(*dot)).collect();
+        let removed: Vec<Dot> = others.iter().copied().filter(|dot| self.registry.context().covers(*dot)).collect();
+        let removed: Vec<Dot> = removed.into_iter().filter(|dot| !record.has(*dot)).collect();
         if !removed.is_empty() {
             outbox.stop(&self.registry, &key.id, &removed);
         }

@@ -81,12 +81,15 @@ impl Registry {
         self.records.get(key)?.starts.iter().find(|start| start.dot == dot)?.assigned.as_deref()
     }
 
-    /// Who has given a start of a child to nodes that has yet to arrive and goes before `winner`, and since when that is
-    /// known here.
-    pub(crate) fn early(&self, key: &Key, winner: Dot) -> impl Iterator<Item = (&NodeId, Time)> {
-        let before = move |dot: Dot| self.rank(dot) < self.rank(winner);
-        let early = self.early.0.iter().filter(move |(dot, given)| given.key == *key && before(**dot));
-        early.map(|(_, given)| (&given.assignment.by, given.since))
+    /// The starts of a child that were given to nodes and have yet to arrive, by whom, and since when that is known here.
+    pub(crate) fn early(&self, key: &Key) -> impl Iterator<Item = (Dot, &NodeId, Time)> {
+        let early = self.early.0.iter().filter(move |(_, given)| given.key == *key);
+        early.map(|(dot, given)| (*dot, &given.assignment.by, given.since))
+    }
+
+    /// Whether one start of a child goes before another.
+    pub(crate) fn is_before(&self, one: Dot, other: Dot) -> bool {
+        self.rank(one) < self.rank(other)
     }
 
     /// Takes an assignment, in whatever order and how often they come.

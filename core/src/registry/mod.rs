@@ -68,7 +68,7 @@ pub(crate) struct Start {
 
 impl Start {
     /// Whether its owners are more than a matter of the ring.
-    fn is_exception(&self) -> bool {
+    pub(crate) fn is_exception(&self) -> bool {
         self.assigned.is_some() || !self.spec.requires.is_empty()
     }
 }
