@@ -22,9 +22,11 @@ const MOST: usize = 4_096;
 
 /// A start that was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Removed {
+pub(crate) struct Removed {
+    pub(crate) dot: Dot,
+    /// What it was, unless its removal was heard of before it.
+    pub(crate) start: Option<Start>,
     at: Time,
-    start: Start,
 }
 
 /// Starts that were removed a while ago: somebody who has not heard of that may carry them out.
@@ -35,38 +37,46 @@ pub(crate) struct Former {
 }
 
 impl Former {
-    pub(crate) fn remember(&mut self, key: &Key, start: Start, now: Time) {
+    /// A start was removed; `None` if it has yet to arrive, or is told only now.
+    pub(crate) fn remember(&mut self, key: &Key, dot: Dot, start: Option<Start>, now: Time) {
+        if let Some(removed) = self.find(key, dot) {
+            removed.start = removed.start.take().or(start);
+            return;
+        }
         if self.order.len() >= MOST {
             self.forget_first();
         }
-        self.starts.entry(key.clone()).or_default().push(Removed { at: now, start });
+        self.starts.entry(key.clone()).or_default().push(Removed { dot, start, at: now });
         self.order.push_back((now, key.clone()));
     }
 
+    fn find(&mut self, key: &Key, dot: Dot) -> Option<&mut Removed> {
+        self.starts.get_mut(key)?.iter_mut().find(|removed| removed.dot == dot)
+    }
+
     /// The removed starts of a child.
-    pub(crate) fn of(&self, key: &Key) -> impl Iterator<Item = &Start> {
-        self.starts.get(key).into_iter().flatten().map(|removed| &removed.start)
+    pub(crate) fn of(&self, key: &Key) -> impl Iterator<Item = &Removed> {
+        self.starts.get(key).into_iter().flatten()
     }
 
     /// The nodes that a child of this name was given to a moment ago.
     pub(crate) fn nodes(&self, key: &Key, now: Time) -> impl Iterator<Item = &NodeId> {
         let recent = self.starts.get(key).into_iter().flatten().filter(move |removed| removed.at + FORMER > now);
-        recent.filter_map(|removed| removed.start.assigned.as_deref()).flat_map(|assigned| &assigned.nodes)
+        recent.filter_map(|removed| removed.start.as_ref()?.assigned.as_deref()).flat_map(|assigned| &assigned.nodes)
     }
 
     /// A removed start was given to nodes, as is heard of only now.
     pub(crate) fn assigned(&mut self, key: &Key, dot: Dot, assignment: Assignment) {
-        let Some(removed) = self.starts.get_mut(key) else { return };
-        let Some(removed) = removed.iter_mut().find(|removed| removed.start.dot == dot) else { return };
-        if removed.start.assigned.as_deref().is_none_or(|known| *known < assignment) {
-            removed.start.assigned = Some(assignment.into());
+        let Some(start) = self.find(key, dot).and_then(|removed| removed.start.as_mut()) else { return };
+        if start.assigned.as_deref().is_none_or(|known| *known < assignment) {
+            start.assigned = Some(assignment.into());
         }
     }
 
     /// Forgets starts whose names may be given to others.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(Dot) -> bool) {
         self.starts.retain(|_, removed| {
-            removed.retain(|removed| is_kept(removed.start.dot));
+            removed.retain(|removed| is_kept(removed.dot));
             !removed.is_empty()
         });
     }
@@ -74,7 +84,7 @@ impl Former {
     /// Whether a member that has seen this much has seen all that was removed before `at`.
     pub(crate) fn all_seen(&self, at: Time, seen: &Context) -> bool {
         let mut removed = self.starts.values().flatten().filter(|removed| removed.at < at);
-        removed.all(|removed| seen.covers(removed.start.dot))
+        removed.all(|removed| seen.covers(removed.dot))
     }
 
     pub(crate) fn is_any_before(&self, at: Time) -> bool {
@@ -178,10 +188,11 @@ mod tests {
     use crate::id::{ChildId, Kind};
     use crate::spec::ChildSpec;
 
-    fn start(counter: u64) -> (Key, Start) {
+    fn start(counter: u64) -> (Key, Dot, Option<Start>) {
         let id = ChildId::new("c").unwrap();
         let spec = Arc::new(ChildSpec::new(id.clone(), Kind::new("k").unwrap(), Vec::new()));
-        (Key::new(&id), Start { dot: Dot::new(0, counter), spec, assigned: None })
+        let dot = Dot::new(0, counter);
+        (Key::new(&id), dot, Some(Start { dot, spec, assigned: None }))
     }
 
     fn seen(upto: u64) -> Context {
@@ -193,12 +204,14 @@ mod tests {
     #[test]
     fn a_removed_start_is_remembered_until_all_have_seen_it_or_a_minute_has_passed() {
         let mut former = Former::default();
-        let ((key, one), (_, other)) = (start(1), start(2));
-        former.remember(&key, one, Time(10));
-        former.remember(&key, other, Time(20));
+        let ((key, one, _), (_, other, told)) = (start(1), start(2));
+        former.remember(&key, one, None, Time(10));
+        former.remember(&key, other, None, Time(20));
+        former.remember(&key, other, told.clone(), Time(25));
+        assert_eq!(former.of(&key).map(|removed| removed.start.clone()).collect::<Vec<_>>(), [None, told]);
         assert!(former.all_seen(Time(20), &seen(1)) && !former.all_seen(Time(21), &seen(1)));
         former.forget(Time(20), Time(30));
-        assert_eq!(former.of(&key).map(|start| start.dot.counter()).collect::<Vec<_>>(), [2]);
+        assert_eq!(former.of(&key).map(|removed| removed.dot.counter()).collect::<Vec<_>>(), [2]);
         former.forget(Time(20), Time(20) + REMEMBERED);
         assert_eq!(former, Former::default());
     }
@@ -207,10 +220,10 @@ mod tests {
     fn only_so_many_are_remembered() {
         let mut former = Former::default();
         for counter in 1..=MOST as u64 + 5 {
-            let (key, start) = start(counter);
-            former.remember(&key, start, Time(counter));
+            let (key, dot, start) = start(counter);
+            former.remember(&key, dot, start, Time(counter));
         }
-        let (key, _) = start(1);
+        let (key, ..) = start(1);
         assert_eq!(former.of(&key).count(), MOST);
         former.retain(|dot| dot.counter() > MOST as u64);
         assert_eq!(former.of(&key).count(), 5);
@@ -219,7 +232,7 @@ mod tests {
     #[test]
     fn what_is_known_is_known_of_this_start_against_these_others() {
         let mut words = Words::default();
-        let (key, _) = start(1);
+        let (key, ..) = start(1);
         let dots = [Dot::new(0, 1), Dot::new(0, 2), Dot::new(1, 1)];
         words.tell(&key, dots[0], Vec::from([dots[1]]), 7);
         assert!(words.are_told(&key, dots[0], &dots[1..2]) && !words.are_known(&key, dots[0], &dots[1..2]));

@@ -360,6 +360,9 @@ fn draw_hub(random: &mut Random, options: &Options, nodes: usize) -> (HubConfig,
     hub.barrier_timeout = span(500, 5_000);
     hub.restart_window = span(500, 4_000);
     hub.max_restarts = u32::try_from(random.log_between(2, 100)).unwrap_or(100);
+    // A stream of its own: it came later.
+    let mut random = Random::keyed(options.seed, Purpose::Strategies, [u64::MAX]);
+    hub.past_lives = u32::try_from(random.log_between(1, 9)).unwrap_or(8);
     (hub, names)
 }
 

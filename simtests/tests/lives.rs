@@ -8,6 +8,11 @@ use process_hub_simtests::scenario::Cluster;
 /// Intervals after which all have compared with all a few times over.
 const ROUNDS: u64 = 16;
 
+/// So many nodes that remember no life of a name which all have seen the end of.
+fn none_remembered(nodes: usize) -> Cluster {
+    Cluster::with(nodes, |hub| hub.past_lives = 0)
+}
+
 /// A node starts a child and stops it in one more life: its registry has to be known by what it has minted.
 fn another_life(c: &mut Cluster, node: &str, at: usize) {
     c.crash(node);
@@ -23,7 +28,7 @@ fn another_life(c: &mut Cluster, node: &str, at: usize) {
 /// stays as it was.
 #[test]
 fn restarts_leave_one_number_a_name() {
-    let mut c = Cluster::new(3);
+    let mut c = none_remembered(3);
     c.start("n3", &["kept"]);
     for at in 0..12 {
         another_life(&mut c, "n3", at);
@@ -51,10 +56,25 @@ fn restarts_leave_one_number_a_name() {
     c.assert_converged();
 }
 
+/// Of each name some lives are remembered start by start, for those that nobody has met.
+#[test]
+fn the_last_lives_of_a_name_are_remembered() {
+    let mut c = Cluster::with(3, |hub| hub.past_lives = 3);
+    for at in 0..8 {
+        another_life(&mut c, "n3", at);
+    }
+    c.run_for_secs(ROUNDS);
+    for node in c.up() {
+        // The three of n3, its present one, and what others may have declared.
+        assert!((4..=5).contains(&c.lives(&node)), "{node}: {} lives", c.lives(&node));
+    }
+    c.assert_converged();
+}
+
 /// A node that is down may have seen what nobody else has: as long as it may come back, nothing is compacted.
 #[test]
 fn nothing_is_compacted_before_all_have_acknowledged_it() {
-    let mut c = Cluster::new(4);
+    let mut c = none_remembered(4);
     c.partition(&[&["n1", "n2", "n3"], &["n4"]]);
     c.run_for_secs(20);
     for at in 0..6 {
@@ -72,7 +92,7 @@ fn nothing_is_compacted_before_all_have_acknowledged_it() {
 /// An operator's word takes the place of a node's that will not come back.
 #[test]
 fn a_forgotten_node_keeps_nothing_from_being_compacted() {
-    let mut c = Cluster::new(3);
+    let mut c = none_remembered(3);
     assert_eq!(c.forget("n1", "n3"), Err(SteerError::StillHere("n3".parse().unwrap())));
     c.switch_off("n3");
     c.run_for_secs(30);
@@ -122,7 +142,7 @@ fn a_forgotten_node_that_still_lives_is_turned_away() {
 /// boot is below a closed one is in the core's own tests.)
 #[test]
 fn a_life_with_an_older_clock_loses_nothing() {
-    let mut c = Cluster::new(3);
+    let mut c = none_remembered(3);
     for at in 0..4 {
         another_life(&mut c, "n3", at);
     }

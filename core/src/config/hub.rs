@@ -58,6 +58,10 @@ pub struct HubConfig {
     /// Whether no node of this name was ever a member of the hub before. A node that was and has forgotten all counts in
     /// no quorum before it has waited and been told. Not compared between nodes. Default false.
     pub first_start: bool,
+    /// How many earlier lives of a node's name, of those in which it has declared children, are remembered start by start; what
+    /// was seen of older ones becomes one number. A start that was told only to nodes which the others meet for the first
+    /// time after so many more lives is lost. Some 30 bytes each. Not compared between nodes. Default 8.
+    pub past_lives: u32,
     /// A deliberate defect.
     #[cfg(feature = "sabotage")]
     #[serde(skip)]
@@ -129,6 +133,7 @@ impl HubConfig {
             pause_bound: Duration::from_secs(1),
             clock_drift_ppm: 200,
             first_start: false,
+            past_lives: 8,
             #[cfg(feature = "sabotage")]
             sabotage: None,
         }

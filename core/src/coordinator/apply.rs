@@ -10,7 +10,7 @@ use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId};
 use crate::message::{Batch, Phase, RowState, Snapshot, WireAssign, WireDot, WireEntry, WireRow};
-use crate::registry::{Assigned, Declared, Dot, HostIx, Key, ME, Row};
+use crate::registry::{Assigned, Declared, Dot, HostIx, Key, ME, Row, Start};
 use crate::request::ChildFailure;
 use crate::requests::Outcome;
 use crate::spec::{ChildSpec, Role};
@@ -137,7 +137,15 @@ impl Hub {
 
     /// A stop was heard of that has observed this start.
     pub(super) fn undeclare(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot) {
-        let Some(removed) = self.registry.remove(key, dot) else { return };
+        let unheard_of = !self.registry.context().covers(dot);
+        let removed = self.registry.remove(key, dot);
+        let is_new = removed.is_some() || unheard_of;
+        if is_new && (self.has_exceptions() || removed.as_ref().is_some_and(Start::is_exception)) {
+            self.former.remember(key, dot, removed.clone(), step.now);
+        }
+        if removed.is_none() {
+            return;
+        }
         self.moves.holds.forget(key, dot);
         self.resolve(dot, || Outcome::Failed(None, ChildFailure::Stopped));
         if !self.registry.record(key).is_some_and(|record| record.is_declared()) {
@@ -145,9 +153,6 @@ impl Hub {
             self.refuse_waiting(step, key);
         }
         self.words.forget(key);
-        if removed.is_exception() || self.has_exceptions() {
-            self.former.remember(key, removed, step.now);
-        }
         self.changed(step, &key.id);
         self.reconcile(step, key);
     }

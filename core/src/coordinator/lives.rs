@@ -35,11 +35,20 @@ impl Hub {
         }
     }
 
-    /// The names with lives that are over and still count one by one: each with the last of these, and one number over what
-    /// was seen of them.
+    /// The names with lives that are over and still count one by one, so many as are to count so left out: each with the last
+    /// of these, and one number over what was seen of them.
     fn past(&self) -> Vec<(NodeId, Boot, u64)> {
         let is_past = |member: &Member| self.lives.get(&member.node).is_some_and(|life| life.is_past(member.boot));
-        self.registry.past(is_past)
+        let spared = if self.compacts_early() { 0 } else { self.config.past_lives as usize };
+        self.registry.past(spared, is_past)
+    }
+
+    /// Whether nobody is waited for, and nothing spared: a deliberate defect.
+    fn compacts_early(&self) -> bool {
+        #[cfg(feature = "sabotage")]
+        return self.is_sabotaged(crate::config::Sabotage::CompactEarly);
+        #[cfg(not(feature = "sabotage"))]
+        false
     }
 
     /// A member has told what it has seen. Where that is what this node has seen of lives that are over, and both know of
@@ -52,18 +61,19 @@ impl Hub {
         if past.is_empty() {
             return;
         }
+        let upto: BTreeMap<&NodeId, Boot> = past.iter().map(|(node, upto, _)| (node, *upto)).collect();
         let mut told: BTreeMap<&NodeId, (Option<Boot>, u64)> = BTreeMap::new();
         for seen in &theirs.seen {
             let of = told.entry(&seen.origin.node).or_default();
             if seen.upto == ALL {
                 of.0 = Some(seen.origin.boot);
-            } else if self.lives.get(&seen.origin.node).is_some_and(|life| life.is_past(seen.origin.boot)) {
+            } else if upto.get(&seen.origin.node).is_some_and(|upto| seen.origin.boot <= *upto) {
                 of.1 = of.1.wrapping_add(print_of_seen(seen.origin.boot, seen.upto, &seen.beyond));
             }
         }
-        for (node, _, seen) in past {
-            if told.get(&node) == Some(&(self.registry.context().closed(&node), seen)) {
-                self.lives.acknowledge(&node, seen, from);
+        for (node, _, seen) in &past {
+            if told.get(node) == Some(&(self.registry.context().closed(node), *seen)) {
+                self.lives.acknowledge(node, *seen, from);
             }
         }
     }
@@ -71,11 +81,7 @@ impl Hub {
     /// Of lives that are over, and of which all have seen the same, one number a name is kept.
     pub(super) fn compact(&mut self) {
         for (node, upto, seen) in self.past() {
-            #[cfg(feature = "sabotage")]
-            let early = self.is_sabotaged(crate::config::Sabotage::CompactEarly);
-            #[cfg(not(feature = "sabotage"))]
-            let early = false;
-            if early || self.lives.is_acknowledged(&self.me.node, &node, seen) {
+            if self.compacts_early() || self.lives.is_acknowledged(&self.me.node, &node, seen) {
                 self.registry.close(&node, upto);
                 self.lives.settled(&node);
             }

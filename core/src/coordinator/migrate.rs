@@ -77,7 +77,7 @@ impl Hub {
         record.theirs(&self.registry).find(|row| self.registry.node_of(row) == owner)
     }
 
-    fn target(&self, row: &Row) -> Target {
+    pub(super) fn target(&self, row: &Row) -> Target {
         (self.registry.host(row.host).member.clone(), row.sequence)
     }
 

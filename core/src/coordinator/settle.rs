@@ -62,8 +62,8 @@ impl Hub {
     /// A start is told that is known. One that was removed here somebody has yet to hear the removal of.
     pub(super) fn declared_already(&mut self, step: &Step<'_>, key: &Key, dot: Dot, spec: Arc<ChildSpec>) {
         let removed = !self.registry.record(key).is_some_and(|record| record.has(dot));
-        if removed && !self.former.of(key).any(|start| start.dot == dot) {
-            self.former.remember(key, Start { dot, spec, assigned: None }, step.now);
+        if removed {
+            self.former.remember(key, dot, Some(Start { dot, spec, assigned: None }), step.now);
         }
     }
 
@@ -75,9 +75,11 @@ impl Hub {
     /// Other starts of a child, declared or removed, that belong to other nodes or may be given to others.
     fn rivals(&self, key: &Key, record: &Record) -> Vec<Dot> {
         let Some(winner) = record.winner() else { return Vec::new() };
-        let others = record.starts().iter().skip(1).chain(self.former.of(key));
+        let declared = record.starts().iter().skip(1).map(|start| (start.dot, Some(start)));
+        let removed = self.former.of(key).map(|removed| (removed.dot, removed.start.as_ref()));
         let mut owners = None;
-        let is_rival = |start: &&Start| {
+        let is_rival = |(_, start): &(Dot, Option<&Start>)| {
+            let Some(start) = start else { return true };
             let subject = subject(key, start);
             let owners = owners.get_or_insert_with(|| self.view.owners(&self::subject(key, winner)));
             let elsewhere = |node: &&_| **node != self.me.node && !owners.contains(node);
@@ -86,7 +88,7 @@ impl Hub {
             self.view.is_held(&subject) || theirs.is_empty() || theirs.iter().any(elsewhere)
         };
         let given = self.registry.early(key).map(|(dot, ..)| dot);
-        others.filter(is_rival).map(|start| start.dot).chain(given).collect()
+        declared.chain(removed).filter(is_rival).map(|(dot, _)| dot).chain(given).collect()
     }
 
     /// Forgets the removed starts that no member can carry out any more: all have seen the removal, and what they told before

@@ -11,7 +11,7 @@ use crate::hub::Hub;
 use crate::id::Member;
 use crate::message::{HandoverStep, HubMessage, RowState, StateUse};
 use crate::migration::{RETRY, Taker, Target, Transfer, TransferStage};
-use crate::registry::{Key, Record};
+use crate::registry::{Key, Record, Row};
 use crate::time::Time;
 
 /// The mark of a transfer, as its messages carry it.
@@ -64,12 +64,8 @@ impl Hub {
                     taker.transfer = None;
                 }
             }
-            HandoverStep::Abort => {
-                if self.migrations.stands_by(to) {
-                    self.supervisor.hold(&key, step.now + RETRY);
-                    self.stop_instance(step, &key, to, StopReason::NotNeeded);
-                }
-            }
+            HandoverStep::Abort if self.migrations.stands_by(to) => self.give_standby_up(step, &key, to),
+            HandoverStep::Abort => {}
         }
     }
 
@@ -104,6 +100,9 @@ impl Hub {
             () => None,
         };
         if let Some(words) = refused {
+            if standby && busy && self.is_outdone(key, mark) {
+                self.give_standby_up(step, key, mark.to);
+            }
             return self.answer_transfer(step, key, mark, HandoverStep::Taken(Err(SmolStr::new_static(words))));
         }
         if !self.migrations.may_receive(len) {
@@ -182,9 +181,26 @@ impl Hub {
         } else if result.is_ok() {
             self.stand_by(step, &key, sequence);
         } else {
-            self.supervisor.hold(&key, step.now + RETRY);
-            self.stop_instance(step, &key, sequence, StopReason::NotNeeded);
+            self.give_standby_up(step, &key, sequence);
         }
+    }
+
+    /// A copy that stands by cannot serve any more: another one is started after a while.
+    fn give_standby_up(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
+        self.supervisor.hold(key, step.now + RETRY);
+        self.stop_instance(step, key, sequence, StopReason::NotNeeded);
+    }
+
+    /// Whether the copy that gave its state loses to the one that offers it now, or has gone.
+    fn is_outdone(&self, key: &Key, by: Mark<'_>) -> bool {
+        let taken = self.migrations.taker(by.to).and_then(|taker| taker.transfer.as_ref());
+        let Some(record) = self.registry.record(key) else { return false };
+        let token = |target: &Target| {
+            let its = |row: &&Row| self.target(row) == *target;
+            record.theirs(&self.registry).find(its).map(|row| self.registry.token(row))
+        };
+        let outdone = |taken: &Transfer| token(&by.target()) > token(&taken.from);
+        taken.filter(|taken| taken.stage == TransferStage::Taken(Ok(()))).is_some_and(outdone)
     }
 
     pub(super) fn expire_taker(&mut self, step: &mut Step<'_>, sequence: u64) {
@@ -245,10 +261,14 @@ impl Hub {
         }
     }
 
-    /// The predecessor will not serve any more.
+    /// The predecessor will not serve any more. Where a partition has made another copy, one of the two has to give way first;
+    /// the predecessor says it again.
     fn committed(&mut self, step: &mut Step<'_>, key: &Key, mark: Mark<'_>) {
         let taken = self.transfer(mark).is_some_and(|transfer| transfer.stage == TransferStage::Taken(Ok(())));
-        if taken && self.migrations.stands_by(mark.to) && !self.quorum.locked {
+        let waits = |row: &Row| matches!(row.state, RowState::Standby | RowState::Kept);
+        let another = |row: &Row| !waits(row) && self.target(row) != mark.target();
+        let alone = self.registry.record(key).is_none_or(|record| !record.theirs(&self.registry).any(another));
+        if taken && alone && self.migrations.stands_by(mark.to) && !self.quorum.locked {
             self.serve(step, key, mark.to);
         }
     }

@@ -127,21 +127,22 @@ impl Registry {
     }
 
     /// The names of which there are lives that count one by one, and that `is_past` says are over: each with the last such
-    /// life, and one number over what was seen of them.
-    pub(crate) fn past(&self, is_past: impl Fn(&Member) -> bool) -> Vec<(NodeId, Boot, u64)> {
+    /// life, and one number over what was seen of them. Of each name the last `spared` ones do not count.
+    pub(crate) fn past(&self, spared: usize, is_past: impl Fn(&Member) -> bool) -> Vec<(NodeId, Boot, u64)> {
+        let one_by_one = self.origins.index.iter().filter_map(|(member, at)| {
+            let (upto, beyond) = self.seen.of(*at).filter(|(upto, beyond)| *upto > 0 || !beyond.is_empty())?;
+            let counts = upto != ALL && is_past(member);
+            counts.then(|| (member, print_of_seen(member.boot, upto, beyond)))
+        });
+        let lives: Vec<(&Member, u64)> = one_by_one.collect();
         let mut past: Vec<(NodeId, Boot, u64)> = Vec::new();
-        for (member, at) in &self.origins.index {
-            let Some((upto, beyond)) = self.seen.of(*at).filter(|(upto, beyond)| *upto > 0 || !beyond.is_empty())
-            else {
-                continue;
-            };
-            if upto == ALL || !is_past(member) {
+        for (at, (member, print)) in lives.iter().enumerate() {
+            if lives.get(at + spared).is_none_or(|(later, _)| later.node != member.node) {
                 continue;
             }
-            let print = print_of_seen(member.boot, upto, beyond);
             match past.last_mut().filter(|last| last.0 == member.node) {
-                Some(last) => (last.1, last.2) = (member.boot, last.2.wrapping_add(print)),
-                None => past.push((member.node.clone(), member.boot, print)),
+                Some(last) => (last.1, last.2) = (member.boot, last.2.wrapping_add(*print)),
+                None => past.push((member.node.clone(), member.boot, *print)),
             }
         }
         past
@@ -236,14 +237,16 @@ mod tests {
             registry.remove(&key, dot);
         }
         assert_eq!(registry.lives(), 199);
-        let past = registry.past(|member| member.boot < Boot(199));
+        let past = registry.past(0, |member| member.boot < Boot(199));
         assert_eq!(past.iter().map(|(node, boot, _)| (node.as_str(), boot.0)).collect::<Vec<_>>(), [("n", 198)]);
+        assert_eq!(registry.past(3, |member| member.boot < Boot(199)).first().map(|of| of.1), Some(Boot(195)));
+        assert!(registry.past(198, |member| member.boot < Boot(199)).is_empty());
         let root = registry.root();
         registry.close(&member(0).node, Boot(198));
         registry.reclaim();
         assert_eq!(registry.lives(), 2, "one is alive and one carries a start");
         assert_eq!((registry.len(), registry.root()), (1, root));
-        assert_eq!(registry.past(|_| true).len(), 1, "the life that goes on still counts one by one");
+        assert_eq!(registry.past(0, |_| true).len(), 1, "the life that goes on still counts one by one");
         // What comes late of any of them is not new.
         let (late, _) = declare(&mut registry, &member(150), 7, "c");
         assert!(registry.record(&late).is_none());

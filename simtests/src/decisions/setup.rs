@@ -159,6 +159,7 @@ fn settings(hub: &HubConfig) -> BTreeMap<String, String> {
         ("pause_bound", hub.pause_bound),
     ];
     settings.extend(own_sync_text(hub).map(|text| ("synchronization".to_owned(), text)));
+    settings.insert("past_lives".to_owned(), hub.past_lives.to_string());
     settings.extend(spans.map(|(field, span)| (field.to_owned(), text(span))));
     settings
 }

@@ -3,4 +3,5 @@
 #![allow(clippy::too_many_lines, reason = "they are as long as what went wrong")]
 
 mod members;
+mod moves;
 mod starts;

@@ -301,3 +301,52 @@ fn a_reset_is_news_although_its_number_has_come() {
     script.at(26_000_000).heal_without(&nodes, &[], &[]);
     script.assert_holds();
 }
+
+/// 5 nodes -> start(c3) at n2 -> n5 starts -> n2 is cut from n5 -> n5 is cut from n3 -> n2 crashes -> n2 starts -> start(c2) at n2 -> n3 starts -> n2 crashes -> n2 starts -> all faults end, with n2, n3, n5 left -> L2
+#[test]
+fn what_a_part_that_was_never_met_has_outlives_the_life_that_told_it() {
+    let mut script = Script::new(25085, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    // With "0", which remembers none, it is lost.
+    script.set("past_lives", "2");
+    script.at(0).boot("n2");
+    script.at(0).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 3, version: 7, restart: Restarts::Permanent, tagged: true }],
+        wait: false,
+        timeout: 315991,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(0).boot("n5");
+    script.at(1000).cut("n5", "n2");
+    script.at(1000).cut("n3", "n5");
+    script.at(1000).crash("n2");
+    script.at(1000).boot("n2");
+    script.at(1000).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 2, version: 66, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 8497573,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(1000).boot("n3");
+    script.at(3000).crash("n2");
+    script.at(3000).boot("n2");
+    script.at(4000).heal_without(&["n2", "n3", "n5"], &[], &[]);
+    script.assert_holds();
+}

@@ -414,3 +414,85 @@ fn a_start_that_was_given_to_nobody_known_may_have_been_given_to_somebody() {
     script.until(3590723);
     script.assert_holds();
 }
+
+/// 5 nodes -> c7 fails at n4 after start 1 -> n4 is cut from n1 -> start(c0, c5, c6, c2, c7, c3, c1, c8) at n2 -> start(c4) at n1 -> stop(c8) at n4 -> stop(c4) at n3 -> stop(c6) at n1 -> start(c4) at n1 -> stop(c1) at n3 -> stop(c4) at n2 -> call(c7) at n3 -> start(c4) at n3 -> S5
+#[test]
+fn a_start_whose_removal_came_first_is_remembered() {
+    let mut script = Script::new(102155, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (103, 431519);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = false;
+        setup.clocks[0] = ClockSetup { offset: 573387471097, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 261056125, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 22205, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 466, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 4159371, ppm: 0 };
+    });
+    script.set("distribution", "load-balancer:push_interval=211ms");
+    script.set("lease", "789000us");
+    script.set("partition", "static:3:startup-confirm");
+    script.set("synchronization", "pubsub:sync_interval=4950ms");
+    script.quirk("ends_in_error", "n4", "c7", 0);
+    script.at(1).boot("n4");
+    script.at(261).boot("n3");
+    script.at(4145).boot("n1");
+    script.at(108062).boot("n5");
+    script.at(109062).boot("n2");
+    script.at(1487276).cut("n1", "n4");
+    script.at(1487276).act(Act::Start {
+        host: 1,
+        children: vec![
+            Declared { child: 0, version: 3, restart: Restarts::Temporary, tagged: true },
+            Declared { child: 5, version: 4, restart: Restarts::Permanent, tagged: true },
+            Declared { child: 6, version: 5, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 2, version: 6, restart: Restarts::Permanent, tagged: true },
+            Declared { child: 7, version: 7, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 3, version: 8, restart: Restarts::Transient, tagged: false },
+            Declared { child: 1, version: 9, restart: Restarts::Temporary, tagged: true },
+            Declared { child: 8, version: 10, restart: Restarts::Transient, tagged: false },
+        ],
+        wait: false,
+        timeout: 173960,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(1487276).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 4, version: 19, restart: Restarts::Permanent, tagged: false }],
+        wait: false,
+        timeout: 351827,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(1488276).act(Act::Stop { host: 3, children: vec![8], wait: true, timeout: 14463892 });
+    script.at(1488276).act(Act::Stop { host: 2, children: vec![4], wait: true, timeout: 3176400 });
+    script.at(1488276).act(Act::Stop { host: 0, children: vec![6], wait: true, timeout: 10383076 });
+    script.at(1805900).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 4, version: 55, restart: Restarts::Permanent, tagged: true }],
+        wait: true,
+        timeout: 6135913,
+        check_existing: false,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(1805900).act(Act::Stop { host: 2, children: vec![1], wait: true, timeout: 656477 });
+    script.at(1806900).act(Act::Stop { host: 1, children: vec![4], wait: true, timeout: 63116 });
+    script.at(1806900).act(Act::Call { host: 2, child: 7, operation: 61, timeout: 2397979 });
+    script.at(1983538).act(Act::Start {
+        host: 2,
+        children: vec![Declared { child: 4, version: 72, restart: Restarts::Permanent, tagged: true }],
+        wait: true,
+        timeout: 4118801,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.until(1983618);
+    script.assert_holds();
+}

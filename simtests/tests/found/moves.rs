@@ -1,0 +1,61 @@
+//! How children move.
+
+use process_hub_simtests::decisions::*;
+
+/// 7 nodes -> relayed frame 1 by n7 comes twice at n2 -> relayed frame 2 by n1 comes twice at n3 -> relayed frame 10 by n1 comes twice at n3 -> relayed frame 22 by n1 comes twice at n3 -> n5 is cut from n3 -> start(c23, c17, c19, c10, c22, c2, c3) at n4 -> n4 crashes -> n2 is cut from n1 -> n3 is cut from n4 -> n4 starts -> S15
+#[test]
+fn a_copy_that_stands_by_does_not_serve_beside_a_third_one() {
+    let mut script = Script::new(100903, 7);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (474, 454761);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = true;
+        setup.prompt = false;
+        setup.clocks[0] = ClockSetup { offset: 140, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 136062363, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 211931, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 12571520, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1011302, ppm: 0 };
+        setup.clocks[5] = ClockSetup { offset: 32212030, ppm: 0 };
+        setup.clocks[6] = ClockSetup { offset: 33407817, ppm: 0 };
+    });
+    script.set("barrier_timeout", "504000us");
+    script.set("migration", "hot:handover:state_query_timeout=161ms:child_migration_timeout=2338ms:retention=157ms");
+    script.set("synchronization", "in-line 0 1118000");
+    script.quirk("relayed_twice", "n2", "n7", 0);
+    script.quirk("relayed_twice", "n3", "n1", 1);
+    script.quirk("relayed_twice", "n3", "n1", 9);
+    script.quirk("relayed_twice", "n3", "n1", 21);
+    script.at(1).boot("n5");
+    script.at(13).boot("n7");
+    script.at(25).boot("n4");
+    script.at(6752).boot("n6");
+    script.at(17253).boot("n3");
+    script.at(18896).boot("n1");
+    script.at(40610).boot("n2");
+    script.at(1458743).cut("n3", "n5");
+    script.at(1705167).act(Act::Start {
+        host: 3,
+        children: vec![
+            Declared { child: 23, version: 1, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 17, version: 2, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 19, version: 5, restart: Restarts::Transient, tagged: true },
+            Declared { child: 10, version: 6, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 22, version: 7, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 2, version: 8, restart: Restarts::Transient, tagged: false },
+            Declared { child: 3, version: 10, restart: Restarts::Temporary, tagged: true },
+        ],
+        wait: false,
+        timeout: 264582,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(1755212).crash("n4");
+    script.at(1911746).cut("n1", "n2");
+    script.at(1911746).cut("n4", "n3");
+    script.at(2177741).boot("n4");
+    script.until(3803715);
+    script.assert_holds();
+}
