@@ -100,6 +100,10 @@ pub struct Hub {
     pub(crate) parted: bool,
     /// Until when to look for somebody who knows more, while joining.
     pub(crate) patience: Option<Time>,
+    /// Until when to wait for others after what is declared was restored, unless somebody takes part already.
+    pub(crate) grace: Option<Time>,
+    /// Which hash the next part to be restored begins at.
+    pub(crate) restored_to: u64,
     pub(crate) registry: Registry,
     pub(crate) view: View,
     pub(crate) peers: BTreeMap<NodeId, Peer>,
@@ -205,6 +209,8 @@ impl Hub {
             attributes,
             parted: false,
             patience: (!alone).then(|| now + PATIENCE),
+            grace: None,
+            restored_to: 0,
             registry,
             view,
             peers: BTreeMap::new(),
@@ -354,11 +360,14 @@ impl Hub {
         }
         let peers = self.peers.values().filter_map(Peer::deadline).min();
         let telling = self.has_something_to_tell().then(|| self.pace.next());
-        let patience = self.patience.filter(|_| self.quorum.standing == crate::message::Standing::Counted);
+        let counted = self.quorum.standing == crate::message::Standing::Counted;
+        let patience = self.patience.filter(|_| counted);
+        let grace = self.grace.filter(|_| counted && self.phase == Phase::Joining);
         let view = self.view.deadline().filter(|_| self.phase != Phase::Joining);
         [
             Some(self.sync_at),
             patience,
+            grace,
             telling,
             view,
             peers,

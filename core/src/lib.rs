@@ -31,6 +31,7 @@ pub mod registry;
 pub mod request;
 mod requests;
 mod rivals;
+pub mod saved;
 pub mod spec;
 pub mod steering;
 pub mod strategy;

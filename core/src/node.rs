@@ -12,6 +12,7 @@ use crate::input::Input;
 use crate::membership::{Fact, Membership, Route};
 use crate::message::{Attributes, HubMessage, Message};
 use crate::request::{CallError, LeaveHubError, Reply, Request, ResetError, StartError, StopError};
+use crate::saved::RestoreError;
 use crate::steering::SteerError;
 use crate::time::Time;
 
@@ -190,6 +191,7 @@ impl Node {
             | Request::Call { hub, .. }
             | Request::Cast { hub, .. }
             | Request::ResetClusterSize { hub, .. }
+            | Request::Restore { hub, .. }
             | Request::Steer { hub, .. }
             | Request::Explain { hub, .. }
             | Request::Plan { hub, .. } => Some(hub.clone()),
@@ -220,6 +222,9 @@ impl Node {
             }
             (Some(hub), Request::ResetClusterSize { .. }) => {
                 effects.push(Effect::Reply { id, reply: Reply::Reset(Err(ResetError::UnknownHub(hub))) });
+            }
+            (Some(hub), Request::Restore { .. }) => {
+                effects.push(Effect::Reply { id, reply: Reply::Restored(Err(RestoreError::UnknownHub(hub))) });
             }
             (Some(hub), Request::LeaveHub { .. }) => {
                 effects.push(Effect::Reply { id, reply: Reply::HubLeft(Err(LeaveHubError::UnknownHub(hub))) });

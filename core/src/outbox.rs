@@ -39,6 +39,20 @@ impl Table {
         WireDot { origin, counter: dot.counter() }
     }
 
+    /// A start, in the terms of a message.
+    pub(crate) fn entry(&mut self, registry: &Registry, (dot, spec): (Dot, Arc<ChildSpec>)) -> WireEntry {
+        WireEntry { dot: self.dot(registry, dot), spec }
+    }
+
+    /// What of a start was given to nodes, likewise.
+    pub(crate) fn assign(
+        &mut self,
+        registry: &Registry,
+        (id, dot, assignment): (ChildId, Dot, Assignment),
+    ) -> WireAssign {
+        WireAssign { id, dot: self.dot(registry, dot), assignment }
+    }
+
     pub(crate) fn into_members(self) -> Vec<Member> {
         self.members
     }

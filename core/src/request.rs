@@ -1,5 +1,6 @@
 //! What a caller can ask of a node, and the one answer it gets.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
@@ -11,6 +12,7 @@ use smol_str::SmolStr;
 
 use crate::config::{ConfigError, HubConfig};
 use crate::id::{ChildId, HubId, NodeId, Pid};
+use crate::saved::{RestoreError, SavedPart};
 use crate::spec::ChildSpec;
 use crate::steering::{Change, Explanation, Plan, Steer, SteerError, Steered};
 use crate::wire::bounded;
@@ -69,6 +71,14 @@ pub enum Request {
         hub: HubId,
         /// How many nodes it has.
         size: u32,
+    },
+    /// Take over what was declared when this was saved, like what another member tells: what was stopped since, as far as anybody
+    /// remembers, stays stopped. Answered by [`Reply::Restored`].
+    Restore {
+        /// Which hub.
+        hub: HubId,
+        /// A part of it: all parts, in the order in which they were made.
+        part: Box<SavedPart>,
     },
     /// Steer where children run. Answered by [`Reply::Steered`].
     Steer {
@@ -204,6 +214,8 @@ pub enum Reply {
     Left(u64),
     /// To [`Request::LeaveHub`]. The number is how many of its children still ran here when the deadline passed.
     HubLeft(Result<u64, LeaveHubError>),
+    /// To [`Request::Restore`].
+    Restored(Result<(), RestoreError>),
     /// To [`Request::Steer`].
     Steered(Result<Steered, SteerError>),
     /// To [`Request::Explain`].

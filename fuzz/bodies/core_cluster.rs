@@ -73,7 +73,7 @@ impl Draw<'_> {
         let mut settings: BTreeMap<String, String> =
             hub.fields().iter().map(|(field, value)| (field.to_string(), value.to_string())).collect();
         settings.extend(
-            [("restart_backoff", 10), ("pause_bound", 1_000)]
+            [("restart_backoff", 10), ("pause_bound", 1_000), ("recovery_grace", 1_000)]
                 .iter()
                 .chain(&spans)
                 .map(|(field, millis)| ((*field).to_owned(), format!("{}us", millis * 1_000))),
@@ -87,9 +87,11 @@ impl Draw<'_> {
             settings.insert("partition".to_owned(), rule.to_string());
         }
         let mut clock = || ClockSetup { offset: 1 << self.below(40), ppm: self.below(256) as i64 - 128 };
+        let clocks = (0..nodes).map(|_| clock()).collect();
+        let seed: u64 = self.byte().into();
         Setup {
-            clocks: (0..nodes).map(|_| clock()).collect(),
-            seed: self.byte().into(),
+            clocks,
+            seed,
             nodes,
             hub: settings,
             delay: self.one(&[500, 100, 10_000]),
@@ -98,6 +100,7 @@ impl Draw<'_> {
             codec: self.below(8) == 0,
             aliases: vec![],
             altering: false,
+            disks: seed % 4 == 3,
             prompt: false,
             faults_until: 0,
             long_quiet: false,

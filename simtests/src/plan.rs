@@ -137,6 +137,8 @@ pub(crate) struct Plan {
     pub(crate) aliases: Vec<(usize, usize)>,
     /// How often a restart comes with a lower boot, in millionths.
     pub(crate) lower_boots: u32,
+    /// Whether what is declared outlives processes.
+    pub(crate) disks: bool,
     pub(crate) client: ClientPlan,
 }
 
@@ -197,6 +199,7 @@ impl Plan {
             long_quiet: !options.profile.samples_quiet() || options.seed.is_multiple_of(QUIET_SAMPLE),
             aliases: Vec::new(),
             lower_boots: 0,
+            disks: false,
             client: draw_client(&mut random, &bounds),
         };
         let mut steering = Random::new(options.seed, Purpose::Steering);
@@ -279,6 +282,7 @@ impl Plan {
         };
         self.net.corrupted = rate(5_000);
         self.net.timer_twice = rate(100_000);
+        self.disks = random.coin();
     }
 
     /// In some seeds nodes look for others where those do not say that they listen.
@@ -301,7 +305,7 @@ impl Plan {
         let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
             "{} nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
-             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {}",
+             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {} disks {}",
             self.strategies.join(" "),
             self.world.nodes.len(),
             self.children,
@@ -320,6 +324,7 @@ impl Plan {
             self.aim,
             self.lower_boots,
             self.client.steering,
+            self.disks,
         )
     }
 }
@@ -363,6 +368,7 @@ fn draw_hub(random: &mut Random, options: &Options, nodes: usize) -> (HubConfig,
     // A stream of its own: it came later.
     let mut random = Random::keyed(options.seed, Purpose::Strategies, [u64::MAX]);
     hub.past_lives = u32::try_from(random.log_between(1, 9)).unwrap_or(8);
+    hub.recovery_grace = Duration::from_millis(random.log_between(100, 5_000));
     (hub, names)
 }
 

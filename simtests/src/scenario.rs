@@ -131,6 +131,17 @@ impl Cluster {
         self.world.boot(self.host(node), true);
     }
 
+    /// Writes down what is declared, as a node knows it: its later lives restore that.
+    pub fn save(&mut self, node: &str) {
+        self.world.save(self.host(node));
+    }
+
+    /// Forgets what a node has written down.
+    pub fn wipe(&mut self, node: &str) {
+        let host = self.host(node);
+        self.world.hosts[host].disk.clear();
+    }
+
     /// Kills the process of a node; its sockets close.
     pub fn crash(&mut self, node: &str) {
         self.world.crash(self.host(node), false);

@@ -197,6 +197,7 @@ impl Shrinker {
     fn simpler_setup(&mut self) {
         self.change(|run| run.setup.codec = false);
         self.change(|run| run.setup.altering = false);
+        self.change(|run| run.setup.disks = false);
         self.change(|run| run.setup.aliases.clear());
         self.change(|run| run.setup.jitter = 0);
         self.change(|run| run.setup.prompt = true);

@@ -64,6 +64,7 @@ fn asked(request: &Request) -> String {
         }
         Request::Call { to, .. } => format!("call {}", to.id()),
         Request::Cast { to, .. } => format!("cast to {}", to.id()),
+        Request::Restore { part, .. } => format!("restore {} children of {}", part.len(), part.by()),
         Request::OpenHub(config) => format!("open hub {}", config.id),
         Request::Leave { deadline } => format!("leave within {deadline:?}"),
         other => debugged(other),

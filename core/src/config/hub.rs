@@ -62,6 +62,9 @@ pub struct HubConfig {
     /// was seen of older ones becomes one number. A start that was told only to nodes which the others meet for the first
     /// time after so many more lives is lost. Some 30 bytes each. Not compared between nodes. Default 8.
     pub past_lives: u32,
+    /// How long a node that has restored what was declared waits for the others to be back, before it starts children; it
+    /// waits for nothing where a member takes part. Not compared between nodes. Default 10 s.
+    pub recovery_grace: Duration,
     /// A deliberate defect.
     #[cfg(feature = "sabotage")]
     #[serde(skip)]
@@ -134,6 +137,7 @@ impl HubConfig {
             clock_drift_ppm: 200,
             first_start: false,
             past_lives: 8,
+            recovery_grace: Duration::from_secs(10),
             #[cfg(feature = "sabotage")]
             sabotage: None,
         }

@@ -424,7 +424,7 @@ impl HubConfig {
     ];
 
     /// Those that [`HubConfig::set`] knows, too, and that nodes do not compare.
-    pub const LOCAL_SETTINGS: &[&str] = &["first_start", "past_lives"];
+    pub const LOCAL_SETTINGS: &[&str] = &["first_start", "past_lives", "recovery_grace"];
 
     /// Sets one field from text: a strategy as `name:option=value:...`, a time as `500ms` or `10s`. Ranges are
     /// [`HubConfig::check`]'s affair.
@@ -454,6 +454,7 @@ impl HubConfig {
             "lease" => self.lease = span(value).map_err(wrong)?,
             "pause_bound" => self.pause_bound = span(value).map_err(wrong)?,
             "clock_drift_ppm" => self.clock_drift_ppm = number(value).map_err(wrong)?,
+            "recovery_grace" => self.recovery_grace = span(value).map_err(wrong)?,
             "past_lives" => self.past_lives = number(value).map_err(wrong)?,
             _ => self.first_start = truth(value).map_err(wrong)?,
         }

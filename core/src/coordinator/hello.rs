@@ -115,8 +115,10 @@ impl Hub {
         } else {
             accepted().count() > 0 && accepted().all(|peer| peer.compared)
         };
+        // Those that know as little may be back soon, too, with what runs there.
+        self.grace = self.grace.filter(|until| *until > step.now && !knowing);
         let alone = self.patience.is_none_or(|until| until <= step.now) && accepted().count() == 0;
-        if informed || alone {
+        if self.grace.is_none() && (informed || alone) {
             self.phase = Phase::Ready;
             self.patience = None;
             self.outbox.phase(Phase::Ready);

@@ -20,6 +20,7 @@ mod migrate;
 mod pull;
 mod quorum;
 mod reconcile;
+mod restore;
 mod role;
 mod settle;
 mod start;
@@ -97,6 +98,10 @@ impl Hub {
                 }
                 Request::Plan { change, .. } => {
                     step.fx.push(Effect::Reply { id, reply: Reply::Planned(self.plan(&change)) });
+                }
+                Request::Restore { part, .. } => {
+                    let restored = self.restore(step, *part);
+                    step.fx.push(Effect::Reply { id, reply: Reply::Restored(restored) });
                 }
                 // A node's own affairs; its hubs hear of them in other words.
                 Request::OpenHub(_) | Request::LeaveHub { .. } | Request::Leave { .. } => {}

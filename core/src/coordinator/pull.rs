@@ -14,7 +14,7 @@ use crate::pull::PATIENCE;
 use crate::registry::{ALL, BUCKETS, Context, Dot, Registry};
 
 /// Bytes of a listing after which it is cut (one entry may add [`limits::SPEC`]).
-const LISTING_BYTES: usize = 192 << 10;
+pub(super) const LISTING_BYTES: usize = 192 << 10;
 
 /// No life has a boot as high as this: a claim that has is a forgery, above which nothing could be minted.
 pub(super) const LAST_BOOT: Boot = Boot(1 << 62);
@@ -137,10 +137,8 @@ impl Hub {
         let part = self.registry.listing(range.0, range.1, &asker, LISTING_BYTES, limits::BATCH / 2);
         let mut table = Table::default();
         let dots = part.seen.iter().map(|dot| table.dot(&self.registry, *dot)).collect();
-        let mut entry = |(dot, spec)| WireEntry { dot: table.dot(&self.registry, dot), spec };
-        let entries = part.unseen.into_iter().map(&mut entry).collect();
-        let assign = |(id, dot, assignment)| WireAssign { id, dot: table.dot(&self.registry, dot), assignment };
-        let assigns = part.assigned.into_iter().map(assign).collect();
+        let entries = part.unseen.into_iter().map(|start| table.entry(&self.registry, start)).collect();
+        let assigns = part.assigned.into_iter().map(|assigned| table.assign(&self.registry, assigned)).collect();
         let context = self.wire_context();
         let origins = table.into_members();
         let body = HubMessage::Listing { round, from: range.0, to: part.to, context, origins, dots, entries, assigns };
@@ -162,7 +160,7 @@ impl Hub {
         self.next_range(step, from);
     }
 
-    fn take_listing(&mut self, step: &mut Step<'_>, first: u64, last: u64, listing: &Listing) {
+    pub(super) fn take_listing(&mut self, step: &mut Step<'_>, first: u64, last: u64, listing: &Listing) {
         let origins = self.origins(&listing.origins);
         let theirs = self.context(&listing.context);
         let listed = listing.dots.iter().chain(listing.entries.iter().map(|entry| &entry.dot));
@@ -174,7 +172,7 @@ impl Hub {
     }
 
     /// What this node has seen. Where a list would be too long it is cut: to claim less is always safe.
-    fn wire_context(&self) -> WireContext {
+    pub(super) fn wire_context(&self) -> WireContext {
         let context = self.registry.context();
         let closed = context.all_closed().map(|(node, boot)| WireSeen {
             origin: Member { node: node.clone(), boot },
@@ -198,7 +196,7 @@ impl Hub {
     }
 
     /// What another member has seen.
-    fn context(&mut self, wire: &WireContext) -> Context {
+    pub(super) fn context(&mut self, wire: &WireContext) -> Context {
         let mut context = Context::default();
         for seen in &wire.seen {
             if seen.upto == ALL && seen.origin.boot < LAST_BOOT {

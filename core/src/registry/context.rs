@@ -4,6 +4,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::declared::mix;
 use super::key::Dot;
 use crate::id::{Boot, NodeId};
 
@@ -112,6 +113,15 @@ impl Context {
     }
 
     /// What was seen of each origin that is not closed: its index, the contiguous part, and what lies beyond.
+    /// One number over all that was seen, by this node's indices.
+    pub(crate) fn print(&self) -> u64 {
+        let closed = self.closed.values().fold(0, |print, boot| mix(print ^ boot.0));
+        let seen = |print, (origin, upto, beyond): (u16, u64, &BTreeSet<u64>)| {
+            mix(print ^ mix(u64::from(origin) ^ mix(upto ^ mix(beyond.len() as u64))))
+        };
+        self.iter().fold(closed, seen)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, u64, &BTreeSet<u64>)> {
         (0u16..)
             .zip(&self.seen)

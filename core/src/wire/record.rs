@@ -47,7 +47,7 @@ const fn format() -> impl Config {
     config::standard().with_limit::<{ 1 << 30 }>()
 }
 
-fn encode(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+pub(crate) fn encode(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     struct Into<'a>(&'a mut Vec<u8>);
 
     impl bincode::enc::write::Writer for Into<'_> {
@@ -64,7 +64,7 @@ fn encode(value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     })
 }
 
-fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<(T, usize), DecodeError> {
+pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<(T, usize), DecodeError> {
     bincode::serde::borrow_decode_from_slice(bytes, format()).map_err(|error| match error {
         bincode::error::DecodeError::UnexpectedEnd { .. } => DecodeError::Truncated,
         other => DecodeError::Malformed(alloc::format!("{other}")),

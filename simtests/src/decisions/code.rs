@@ -92,6 +92,9 @@ impl Decisions {
         for (flag, on) in flags {
             let _ = writeln!(code, "        setup.{flag} = {on};");
         }
+        if setup.disks {
+            let _ = writeln!(code, "        setup.disks = true;");
+        }
         if !setup.aliases.is_empty() {
             let _ = writeln!(code, "        setup.aliases = vec!{:?};", setup.aliases);
         }

@@ -64,6 +64,7 @@ impl Script {
             codec: false,
             aliases: Vec::new(),
             altering: false,
+            disks: false,
             prompt: true,
             faults_until: 0,
             long_quiet: true,

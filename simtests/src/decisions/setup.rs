@@ -45,6 +45,9 @@ pub struct Setup {
     pub aliases: Vec<(usize, usize)>,
     /// Whether the users of the nodes have handlers that may alter what is started.
     pub altering: bool,
+    /// Whether what is declared is saved when a process ends, and restored when it is back.
+    #[serde(default)]
+    pub disks: bool,
     /// Whether children take the least time for everything.
     pub prompt: bool,
     /// When the faults are over.
@@ -76,6 +79,7 @@ impl Setup {
             codec: plan.net.codec,
             aliases: plan.aliases.clone(),
             altering: plan.child_faults.altered > 0,
+            disks: plan.disks,
             prompt: false,
             faults_until: plan.faults_until,
             long_quiet: plan.long_quiet,
@@ -120,6 +124,9 @@ impl Setup {
             // is another by then.
             bounds.converge += 2 * ALTER_PATIENCE;
         }
+        if self.disks {
+            bounds.converge += u64::try_from(hub.recovery_grace.as_micros()).unwrap_or(u64::MAX);
+        }
         let mut nodes = node_configs(self.nodes, &membership);
         for (host, other) in &self.aliases {
             let plain = address(*other);
@@ -143,6 +150,7 @@ impl Setup {
         }
         world.net_faults = NetFaults { jitter: self.jitter, codec: self.codec, ..NetFaults::default() };
         world.altering = self.altering;
+        world.disks = self.disks;
     }
 }
 
@@ -157,6 +165,7 @@ fn settings(hub: &HubConfig) -> BTreeMap<String, String> {
         ("barrier_timeout", hub.barrier_timeout),
         ("lease", hub.lease),
         ("pause_bound", hub.pause_bound),
+        ("recovery_grace", hub.recovery_grace),
     ];
     settings.extend(own_sync_text(hub).map(|text| ("synchronization".to_owned(), text)));
     settings.insert("past_lives".to_owned(), hub.past_lives.to_string());

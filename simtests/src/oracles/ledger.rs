@@ -203,6 +203,9 @@ fn input_seen(truth: &mut Truth, host: HostId, input: &Input) {
             let ids = ids.iter().map(|id| (id.clone(), ledger.shown(host, id))).collect();
             ledger.hosts[host].stops.insert(*id, OpenStop { ids });
         }
+        Input::Request { request: Request::Restore { part, .. }, .. } => part.children().for_each(|spec| {
+            truth.ledger.learn(host, &spec.id, version(spec));
+        }),
         Input::Message { message, .. } => entries(message).iter().for_each(|entry| {
             truth.ledger.learn(host, &entry.spec.id, version(&entry.spec));
         }),

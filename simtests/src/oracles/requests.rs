@@ -39,9 +39,11 @@ fn deadline(request: &Request) -> Duration {
         Request::Steer { .. } | Request::Explain { .. } | Request::Plan { .. } => Duration::ZERO,
         // It waits a while for its child to come up.
         Request::Cast { .. } => Duration::from_secs(5),
-        Request::Start { .. } | Request::Stop { .. } | Request::OpenHub(_) | Request::ResetClusterSize { .. } => {
-            Duration::ZERO
-        }
+        Request::Start { .. }
+        | Request::Stop { .. }
+        | Request::OpenHub(_)
+        | Request::ResetClusterSize { .. }
+        | Request::Restore { .. } => Duration::ZERO,
     }
 }
 

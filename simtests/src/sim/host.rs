@@ -169,6 +169,8 @@ pub(crate) struct Host {
     pub(crate) starts_fail: bool,
     /// What no earlier life used as a boot.
     pub(crate) boots: Vec<Boot>,
+    /// What its last lives have saved of what was declared: the bytes of parts.
+    pub(crate) disk: Vec<Vec<u8>>,
     pub(crate) inbox: VecDeque<Arrival>,
     /// Until when it handles nothing: paused, or slow and still at work.
     pub(crate) busy_until: u64,
@@ -190,6 +192,7 @@ impl Host {
             powered: true,
             starts_fail: false,
             boots: Vec::new(),
+            disk: Vec::new(),
             inbox: VecDeque::new(),
             busy_until: 0,
             service: 0,

@@ -4,6 +4,7 @@ mod carry;
 pub(crate) mod child;
 mod codec;
 pub(crate) mod dice;
+mod disk;
 mod event;
 pub(crate) mod host;
 mod links;

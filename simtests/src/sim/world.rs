@@ -83,6 +83,8 @@ pub(crate) struct World {
     pub(crate) healed: bool,
     /// Whether users have handlers that may alter what is started.
     pub(crate) altering: bool,
+    /// Whether hosts save what is declared as they crash, and restore it.
+    pub(crate) disks: bool,
     pub(crate) watch: Watch,
     pub(crate) trace: Trace,
     /// Keeps what a viewer shows, if anybody wants to see it.
@@ -138,6 +140,7 @@ impl World {
             dice: Dice::drawn(seed),
             healed: false,
             altering: false,
+            disks: false,
             watch,
             trace: Trace::new(seed),
             history: None,
@@ -225,12 +228,16 @@ impl World {
         if self.altering {
             self.arrive(host, Arrival::Altering);
         }
+        self.restore(host);
     }
 
     /// Ends the process of a host at once. A silent machine answers nothing; else its sockets close.
     pub(crate) fn crash(&mut self, host: HostId, silent: bool) {
         if !self.is_up(host) {
             return;
+        }
+        if self.disks {
+            self.save(host);
         }
         self.tell(&Seen::Died { host });
         self.trace.mark(self.now, host, "crash", u64::from(silent));
