@@ -279,6 +279,8 @@ impl Hub {
             }
             Some(Open::Stop(stop)) => {
                 let confirmed = self.is_confirmed(stop.op);
+                // A claim may have come up after the last one had gone.
+                self.recheck_stop(number);
                 self.answer_stop(step, number, confirmed);
             }
             None => {}
