@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Step;
-use super::pull::{LISTING_BYTES, Listing};
+use super::pull::{LAST_BOOT, LISTING_BYTES, Listing};
 use crate::config::limits;
 use crate::hub::Hub;
 use crate::id::Member;
@@ -54,11 +54,11 @@ impl Hub {
             return Err(RestoreError::OtherHub { hub: self.config.id.clone(), of: part.hub });
         }
         let (from, to) = part.range;
-        if from != 0 && from != self.restored_to {
+        if from > to || (from != 0 && from != self.restored_to) {
             return Err(RestoreError::OutOfOrder { begins: from, expected: self.restored_to });
         }
         self.restored_to = to.wrapping_add(1);
-        if part.by.node == self.me.node && part.by.boot >= self.me.boot {
+        if part.by.node == self.me.node && part.by.boot >= self.me.boot && part.by.boot < LAST_BOOT {
             // Its clock was set back.
             self.outlived = self.outlived.max(Some(part.by.boot));
         }
