@@ -16,13 +16,17 @@ fn saved() -> Cluster {
     c
 }
 
+fn all_come_back(c: &mut Cluster) {
+    NODES.iter().for_each(|node| c.crash(node));
+    NODES.iter().for_each(|node| c.boot(node));
+    c.settle();
+}
+
 /// All nodes die, and all that was declared is back, each child once.
 #[test]
 fn a_whole_cluster_comes_back_with_its_children() {
     let mut c = saved();
-    NODES.iter().for_each(|node| c.crash(node));
-    NODES.iter().for_each(|node| c.boot(node));
-    c.settle();
+    all_come_back(&mut c);
     for node in NODES {
         assert_eq!(c.declared(node), 5, "{node}");
         assert!(c.lookup(node, "f").is_none());
@@ -41,11 +45,9 @@ fn a_whole_cluster_comes_back_with_its_children() {
 #[test]
 fn one_disk_brings_all_of_it_back() {
     let mut c = saved();
-    NODES.iter().for_each(|node| c.crash(node));
     c.wipe("n1");
     c.wipe("n3");
-    NODES.iter().for_each(|node| c.boot(node));
-    c.settle();
+    all_come_back(&mut c);
     assert_eq!(c.declared("n1"), 5);
     c.assert_converged();
 }
@@ -66,9 +68,7 @@ fn an_old_disk_brings_back_nothing_that_was_stopped() {
     // Nor does it where only one newer disk remembers.
     c.stop("n1", &["c"]);
     c.save("n2");
-    NODES.iter().for_each(|node| c.crash(node));
-    NODES.iter().for_each(|node| c.boot(node));
-    c.settle();
+    all_come_back(&mut c);
     assert!(NODES.iter().all(|node| c.declared(node) == 3 && c.lookup(node, "c").is_none()));
     c.assert_converged();
 }
