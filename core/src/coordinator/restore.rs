@@ -78,3 +78,87 @@ impl Hub {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+
+    use super::*;
+    use crate::config::HubConfig;
+    use crate::effect::{Effect, Effects};
+    use crate::hub::HubInput;
+    use crate::id::{Boot, ChildId, HubId, Kind, NodeId, RequestId};
+    use crate::request::{Reply, Request, StartOptions};
+    use crate::spec::ChildSpec;
+    use crate::time::Time;
+
+    fn hub(name: &str, boot: u64) -> Hub {
+        let me = Member { node: NodeId::new("n1").unwrap(), boot: Boot(boot) };
+        Hub::new(HubConfig::new(HubId::new(name).unwrap()), me, true, Time::ZERO).unwrap()
+    }
+
+    fn ask(hub: &mut Hub, request: Request) -> Option<Reply> {
+        let mut effects = Effects::new();
+        hub.handle(Time::from_millis(1), HubInput::Request { id: RequestId(1), request }, &mut effects);
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Reply { reply, .. } => Some(reply),
+            _ => None,
+        })
+    }
+
+    fn restore(hub: &mut Hub, part: &SavedPart) -> Result<(), RestoreError> {
+        let request = Request::Restore { hub: hub.config().id.clone(), part: Box::new(part.clone()) };
+        match ask(hub, request) {
+            Some(Reply::Restored(restored)) => restored,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a hub with one child saves, through its bytes.
+    fn saved() -> SavedPart {
+        let mut hub = hub("demo", 7);
+        let spec = ChildSpec::new(ChildId::new("c").unwrap(), Kind::new("k").unwrap(), Vec::new());
+        let options = StartOptions { wait: false, ..StartOptions::default() };
+        let id = hub.config().id.clone();
+        ask(&mut hub, Request::Start { hub: id, children: Vec::from([spec]), options });
+        let mut saving = hub.begin_saving();
+        let part = hub.save_part(&mut saving).unwrap();
+        assert!(part.is_last() && hub.save_part(&mut saving).is_none());
+        let mut bytes = Vec::new();
+        part.encode(&mut bytes).unwrap();
+        assert_eq!(SavedPart::decode(&bytes), Ok(part.clone()));
+        for cut in 0..bytes.len() {
+            assert!(SavedPart::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        bytes.push(0);
+        assert!(SavedPart::decode(&bytes).is_err());
+        part
+    }
+
+    #[test]
+    fn what_was_saved_is_restored_as_often_as_anybody_likes() {
+        let part = saved();
+        let mut later = hub("demo", 9);
+        assert_eq!(restore(&mut later, &part), Ok(()));
+        let print = later.saved_print();
+        assert_eq!((later.registry().len(), restore(&mut later, &part)), (1, Ok(())));
+        assert_eq!((later.registry().len(), later.saved_print()), (1, print));
+    }
+
+    #[test]
+    fn what_cannot_be_restored_is_refused_and_changes_nothing() {
+        let part = saved();
+        let mut other = hub("other", 9);
+        assert!(matches!(restore(&mut other, &part), Err(RestoreError::OtherHub { .. })));
+        let mut later = hub("demo", 9);
+        for range in [(5, u64::MAX), (9, 8), (u64::MAX, 0)] {
+            let refused = restore(&mut later, &SavedPart { range, ..part.clone() });
+            assert!(matches!(refused, Err(RestoreError::OutOfOrder { .. })), "{range:?}: {refused:?}");
+        }
+        assert_eq!((other.registry().len(), later.registry().len()), (0, 0));
+        // A boot that is none has no effect, and the starts are taken all the same.
+        let by = Member { boot: Boot(u64::MAX), ..part.by.clone() };
+        assert_eq!(restore(&mut later, &SavedPart { by, ..part }), Ok(()));
+        assert_eq!((later.registry().len(), later.outlived), (1, None));
+    }
+}
