@@ -40,10 +40,17 @@ pub enum HubInput {
     Reachable(Member),
     /// This node's own boot was raised.
     Raised(Member),
-    /// A message of a member came.
+    /// A message of a member came, over a link to it.
     Message {
         /// Whose.
         from: Member,
+        /// What it says.
+        body: HubMessage,
+    },
+    /// A message of a member came through another one: it may be older than what is known, and it may be forged.
+    Relayed {
+        /// Whose it is said to be.
+        origin: Member,
         /// What it says.
         body: HubMessage,
     },

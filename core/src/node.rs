@@ -136,7 +136,7 @@ impl Node {
             Message::Refused { member } => {
                 self.with_membership(effects, |membership, now, facts| membership.refused(now, &from, &member, facts));
             }
-            Message::Hub { hub, body } => self.hub_message(hub, from, body, effects),
+            Message::Hub { hub, body } => self.hub_message(hub, HubInput::Message { from, body }, effects),
             Message::Relay { to, hub, body } => self.relay(from, to, hub, body, effects),
             // One hop only, and only through a member: further origins cannot be told from forgeries. Whoever has a link
             // to this node says himself that he leaves, since that is never taken back. All else may have been on its way
@@ -146,7 +146,7 @@ impl Node {
                     && origin != *self.member()
                     && !(body.is_farewell() && self.membership.route(&origin) == Route::Direct) =>
             {
-                self.hub_message(hub, origin, body, effects);
+                self.hub_message(hub, HubInput::Relayed { origin, body }, effects);
             }
             Message::Relayed { .. } => {}
             Message::RelayFailed { to } => self.membership.relay_failed(self.now, &from, &to),
@@ -156,7 +156,7 @@ impl Node {
     /// Passes a message on between two members that have no link to each other.
     fn relay(&mut self, from: Member, to: Member, hub: HubId, body: HubMessage, effects: &mut Effects) {
         if to == *self.member() {
-            return self.hub_message(hub, from, body, effects);
+            return self.hub_message(hub, HubInput::Message { from, body }, effects);
         }
         let (to, message) = match self.membership.route(&to) {
             Route::Direct => (to, Message::Relayed { origin: from, hub, body }),
@@ -334,10 +334,11 @@ impl Node {
         }
     }
 
-    fn hub_message(&mut self, hub: HubId, from: Member, body: HubMessage, effects: &mut Effects) {
+    fn hub_message(&mut self, hub: HubId, message: HubInput, effects: &mut Effects) {
         if self.hubs.contains_key(&hub) {
-            self.hub_input(&hub, HubInput::Message { from, body }, effects);
-        } else {
+            return self.hub_input(&hub, message, effects);
+        }
+        if let HubInput::Message { from, body } | HubInput::Relayed { origin: from, body } = message {
             self.tell_closed(hub, from, &body, effects);
         }
     }

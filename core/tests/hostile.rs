@@ -95,3 +95,43 @@ fn who_does_not_take_part_runs_nothing() {
     handle(HubInput::Message { from, body });
     assert_eq!(hub.registry().lookup(&id), None);
 }
+
+/// Found by fuzzing: one hello in the name of another member, of a version that no later one can outdo, and what that
+/// member said of itself counted no more, so that no view was completed again.
+#[test]
+fn what_a_member_says_of_itself_outdoes_what_others_have_said() {
+    let config = HubConfig::new(HubId::new("h").unwrap());
+    let member = |node: &str| Member { node: NodeId::new(node).unwrap(), boot: Boot(1) };
+    let (now, honest) = (Time::from_millis(1), member("n2"));
+    let hello = |attributes| {
+        let (config, fields, memory) = (config.digest(), config.fields(), WireMemory::default());
+        let (phase, minted) = (Phase::Ready, Boot(1));
+        let hello = Hello {
+            config,
+            fields,
+            phase,
+            minted,
+            position: None,
+            told: (0, 0),
+            answer: false,
+            attributes,
+            memory,
+            known: None,
+        };
+        HubMessage::Hello(hello)
+    };
+    let of = |version, weight| hello(Attributes { version, weight, ..Attributes::default() });
+    let said = |body| HubInput::Message { from: honest.clone(), body };
+    let relayed = |body| HubInput::Relayed { origin: honest.clone(), body };
+    let view_after = |messages: &[HubInput]| {
+        let mut hub = Hub::new(config.clone(), member("n1"), true, now).unwrap();
+        for input in [&[HubInput::MemberUp(honest.clone())], messages].concat() {
+            hub.handle(now, input, &mut Effects::new());
+        }
+        hub.view_hash()
+    };
+    let honest_view = view_after(&[said(of(2, 3))]);
+    assert_ne!(view_after(&[relayed(of(u64::MAX, 9))]), honest_view, "nothing else is known of it");
+    assert_eq!(view_after(&[relayed(of(u64::MAX, 9)), said(of(2, 3))]), honest_view, "its own word counts");
+    assert_eq!(view_after(&[said(of(2, 3)), relayed(of(1, 2))]), honest_view, "what is older came later");
+}

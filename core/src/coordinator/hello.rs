@@ -1,6 +1,6 @@
 //! Two members find out that they speak for the same hub, and where their streams stand.
 
-use super::Step;
+use super::{Step, Way};
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::NodeId;
@@ -27,7 +27,7 @@ impl Hub {
         self.send(step, &member, HubMessage::Hello(hello));
     }
 
-    pub(super) fn hello(&mut self, step: &mut Step<'_>, from: &NodeId, hello: Hello) {
+    pub(super) fn hello(&mut self, step: &mut Step<'_>, from: &NodeId, hello: Hello, way: Way) {
         if let Some(known) = &hello.known {
             return self.turned_away(step, from, known);
         }
@@ -40,7 +40,13 @@ impl Hub {
         peer.minted = hello.minted;
         let life = Life { boot: peer.member.boot, mints: hello.minted, forgotten: false };
         self.lives.meet(from, life);
-        peer.describes(hello.attributes);
+        match way {
+            // What others have said in its name it cannot outbid: their version may be the highest there is.
+            Way::Direct => peer.attributes = hello.attributes,
+            Way::Relayed => {
+                peer.describes(hello.attributes);
+            }
+        }
         if hello.position.is_none() && peer.inb.installed.take().is_some() {
             // It had taken this node in, and has dropped it since.
             self.doubt_view(step, from);
