@@ -23,6 +23,8 @@ pub struct SavedPart {
     pub(crate) by: Member,
     /// The highest counter of a token that it knew of.
     pub(crate) token: u64,
+    /// The lineage of tokens that it knew of.
+    pub(crate) lineage: u32,
     /// The hashes that it is complete for, both ends included. Parts are handed back in this order.
     pub(crate) range: (u64, u64),
     /// What had been seen when the first part was made.
@@ -66,6 +68,20 @@ impl SavedPart {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Whether it is the first of those that were saved at a time.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.range.0 == 0
+    }
+
+    /// Whether it is the next one after `before`, of the same saving.
+    #[must_use]
+    pub fn follows(&self, before: &SavedPart) -> bool {
+        let begins = before.range.1.checked_add(1);
+        begins == Some(self.range.0)
+            && (&self.hub, &self.by, &self.context) == (&before.hub, &before.by, &before.context)
     }
 
     /// Whether none comes after it.

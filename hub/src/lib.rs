@@ -13,6 +13,7 @@
 #[cfg(test)]
 extern crate self as process_hub;
 
+mod blocks;
 mod child;
 mod codec;
 mod contain;
@@ -27,6 +28,7 @@ mod kinds;
 mod options;
 pub mod record;
 mod runtime;
+pub mod saved;
 mod session;
 mod spec;
 mod state;

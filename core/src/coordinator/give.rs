@@ -148,7 +148,10 @@ impl Hub {
         let Some(record) = self.registry.record(key) else { return Fate::Gone };
         let its =
             |row: &&crate::registry::Row| row.sequence == *sequence && self.registry.host(row.host).member == *member;
-        let other = |row: &crate::registry::Row| matches!(row.state, RowState::Running | RowState::Kept);
+        let start = record.mine().map(crate::registry::Row::dot);
+        let other = |row: &crate::registry::Row| {
+            matches!(row.state, RowState::Running | RowState::Kept) && Some(row.dot()) == start
+        };
         match record.theirs(&self.registry).find(its).map(|row| row.state) {
             Some(RowState::Running | RowState::Kept) => Fate::Served,
             Some(RowState::Starting | RowState::Standby) => Fate::Pending,

@@ -71,10 +71,10 @@ impl Hub {
         record.theirs(&self.registry).max_by_key(|row| (row.state != RowState::Standby, self.registry.token(row)))
     }
 
-    /// The claim of the one owner of a child, where that is another node.
+    /// The claim of the one owner of a child, where that is another node. A copy of another start of that name is none.
     fn owners_row<'a>(&'a self, record: &'a Record, key: &Key) -> Option<&'a Row> {
-        let owner = self.view.owner(&record.subject(key)?)?;
-        record.theirs(&self.registry).find(|row| self.registry.node_of(row) == owner)
+        let (owner, winner) = (self.view.owner(&record.subject(key)?)?, record.winner()?.dot);
+        record.theirs(&self.registry).find(|row| self.registry.node_of(row) == owner && row.dot() == winner)
     }
 
     pub(super) fn target(&self, row: &Row) -> Target {
@@ -84,7 +84,8 @@ impl Hub {
     /// The owner's copy that stands by for this node's.
     pub(super) fn successor_standing_by(&self, key: &Key, sequence: u64) -> Option<Target> {
         let record = self.registry.record(key)?;
-        let row = self.owners_row(record, key).filter(|row| row.state == RowState::Standby)?;
+        let same_start = |row: &&Row| record.mine().is_some_and(|mine| mine.dot() == row.dot());
+        let row = self.owners_row(record, key).filter(|row| row.state == RowState::Standby).filter(same_start)?;
         let target = self.target(row);
         (!self.migrations.is_burned(sequence, &target)).then_some(target)
     }

@@ -35,6 +35,7 @@ impl Hub {
             hub: self.config.id.clone(),
             by: Member { node: self.me.node.clone(), boot: self.mints },
             token: self.token,
+            lineage: self.quorum.memory.known().lineage,
             range: (from, listing.to),
             context: saving.context.clone(),
             origins: table.into_members(),
@@ -43,10 +44,11 @@ impl Hub {
         })
     }
 
-    /// One number over all that would be saved, tokens aside.
+    /// One number over all that would be saved, single tokens aside.
     #[must_use]
     pub fn saved_print(&self) -> u64 {
-        self.registry.root() ^ self.registry.context().print() ^ self.lives.print()
+        let lineage = u64::from(self.quorum.memory.known().lineage).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.registry.root() ^ self.registry.context().print() ^ self.lives.print() ^ lineage
     }
 
     pub(super) fn restore(&mut self, step: &mut Step<'_>, part: SavedPart) -> Result<(), RestoreError> {
@@ -58,12 +60,14 @@ impl Hub {
             return Err(RestoreError::OutOfOrder { begins: from, expected: self.restored_to });
         }
         self.restored_to = to.wrapping_add(1);
-        if part.by.node == self.me.node && part.by.boot >= self.me.boot && part.by.boot < LAST_BOOT {
-            // Its clock was set back.
-            self.outlived = self.outlived.max(Some(part.by.boot));
-        }
+        // The boots that this name went by: where one is not below, its clock was set back. It may have been raised above the one
+        // that it minted with.
+        let went_by = part.context.names.iter().map(|life| &life.member).chain([&part.by]);
+        let earlier = went_by.filter(|by| by.node == self.me.node && by.boot < LAST_BOOT).map(|by| by.boot).max();
+        self.outlived = self.outlived.max(earlier.filter(|boot| *boot >= self.me.boot));
         if from == 0 {
             self.token = self.token.max(part.token.saturating_add(TOKENS).min(1 << 62));
+            self.quorum.memory.continue_lineage(part.lineage);
             self.lives_told(&self.me.node.clone(), &part.context.names);
             self.grace = Some(step.now + self.config.recovery_grace);
         }

@@ -79,6 +79,11 @@ impl Memory {
         self.known.lineage = self.known.lineage.saturating_add(1);
     }
 
+    /// An earlier life of this node, or of all, knew of this lineage.
+    pub(crate) fn continue_lineage(&mut self, lineage: u32) {
+        self.known.lineage = self.known.lineage.max(lineage);
+    }
+
     /// An operator has said how large the cluster is: all else is forgotten.
     pub(crate) fn reset(&mut self, size: u32) {
         self.known.epoch = self.known.epoch.saturating_add(1);

@@ -8,16 +8,13 @@ use std::io::{self, Write};
 use process_hub_core::id::Boot;
 use process_hub_core::wire::record::{self, Beginning, Entry};
 use process_hub_core::wire::{DecodeError, EncodeError};
-use xxhash_rust::xxh3::xxh3_64;
+
+use crate::blocks::{self, BadBlock};
 
 const MARK: &[u8; 8] = b"PHRECORD";
 const VERSION: u16 = 1;
 /// The mark, the version of this format, and that of what is in it.
 const PREAMBLE: usize = 12;
-/// The length and the checksum.
-const FRAME: usize = 12;
-/// A block is at most this long, so that a damaged length is found out early. One input may be a whole batch of starts.
-const MOST: usize = 256 << 20;
 
 const HEAD: u8 = 0;
 const STEPS: u8 = 1;
@@ -182,13 +179,7 @@ impl<W: Write> SegmentWriter<W> {
     }
 
     fn block(&mut self, body: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(body.len()).map_err(io::Error::other)?;
-        let mut frame = Vec::with_capacity(FRAME + body.len());
-        frame.extend_from_slice(&length.to_le_bytes());
-        frame.extend_from_slice(&xxh3_64(body).to_le_bytes());
-        frame.extend_from_slice(body);
-        self.to.write_all(&frame)?;
-        self.written += frame.len() as u64;
+        self.written += blocks::write(&mut self.to, body)?;
         Ok(())
     }
 
@@ -291,20 +282,8 @@ impl Iterator for Segment<'_> {
 
 /// The body of the block at `at`, and where the next one begins; none at the end.
 fn block(bytes: &[u8], at: usize) -> Result<Option<(&[u8], usize)>, RecordError> {
-    let rest = &bytes[at..];
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let torn = RecordError::Torn { at };
-    let (length, rest) = rest.split_first_chunk().ok_or(torn.clone())?;
-    let (sum, rest) = rest.split_first_chunk().ok_or(torn.clone())?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > MOST {
-        return Err(RecordError::Damaged { at, what: "its length is impossible" });
-    }
-    let body = rest.get(..length).ok_or(torn)?;
-    if xxh3_64(body) != u64::from_le_bytes(*sum) {
-        return Err(RecordError::Damaged { at, what: "its checksum does not match" });
-    }
-    Ok(Some((body, at + FRAME + length)))
+    blocks::read(bytes, at).map_err(|bad| match bad {
+        BadBlock::Torn => RecordError::Torn { at },
+        BadBlock::Damaged(what) => RecordError::Damaged { at, what },
+    })
 }

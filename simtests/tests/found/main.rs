@@ -2,6 +2,7 @@
 
 #![allow(clippy::too_many_lines, reason = "they are as long as what went wrong")]
 
+mod disks;
 mod members;
 mod moves;
 mod starts;

@@ -59,3 +59,53 @@ fn a_copy_that_stands_by_does_not_serve_beside_a_third_one() {
     script.until(3803715);
     script.assert_holds();
 }
+
+/// Seed 201090 (S17): two parts of a cluster had each started the same name. A copy was told to serve in place of one of the other
+/// start, was ended by whoever knew both, and a copy of that other start was taken for the one that served.
+#[test]
+fn a_state_goes_to_no_copy_of_another_start() {
+    let mut script = Script::new(201090, 3);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 672036);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("migration", "hot:handover:state_query_timeout=230ms:child_migration_timeout=2861ms:retention=376ms");
+    script.set("synchronization", "in-line 2 4539000");
+    script.quirk("corrupted", "n2", "n3", 5);
+    script.at(0).boot("n1");
+    script.at(1000).boot("n2");
+    script.at(2000).boot("n3");
+    script.at(3000).cut("n1", "n2");
+    script.at(1775959).cut("n2", "n3");
+    script.at(5187215).cut("n3", "n1");
+    script.at(6614215).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 0, version: 15, restart: Restarts::Transient, tagged: true }],
+        wait: false,
+        timeout: 6715307,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(6614215).act(Act::Start {
+        host: 2,
+        children: vec![
+            Declared { child: 14, version: 20, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 2, version: 24, restart: Restarts::Permanent, tagged: true },
+            Declared { child: 0, version: 28, restart: Restarts::Permanent, tagged: false },
+        ],
+        wait: true,
+        timeout: 1786893,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(8844092).heal_without(&["n1", "n2", "n3"], &[], &[]);
+    script.assert_holds();
+}
