@@ -9,6 +9,7 @@ use process_hub_core::wire::Cookie;
 use smol_str::SmolStr;
 
 use crate::record::Sink;
+use crate::saved::Store;
 
 /// What a node is told at its start. Made with [`NodeOptions::new`]; change fields as needed.
 #[derive(Clone, Debug)]
@@ -41,6 +42,9 @@ pub struct NodeOptions {
     pub boot: Option<Boot>,
     /// Where to write down what the node is handed, so that it can be replayed: see [`crate::record`]. Default nowhere.
     pub record: Option<Sink>,
+    /// Where to keep what its hubs have declared, so that it comes back when all nodes have ended: see [`crate::saved`].
+    /// Default nowhere.
+    pub store: Option<Store>,
 }
 
 impl NodeOptions {
@@ -61,6 +65,7 @@ impl NodeOptions {
             mailbox_capacity: 1_024,
             boot: None,
             record: None,
+            store: None,
         }
     }
 }

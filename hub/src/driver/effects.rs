@@ -169,7 +169,16 @@ impl Driver {
                 self.children.forget(hub.id());
                 let _ = answer.send(Err(OpenHubError::Config(error)));
             }
-            (Some(Caller::Open(..)), _) | (None, _) => tracing::error!(request = id.0, "a reply that nobody asked for"),
+            (Some(Caller::Restore(_)), Reply::Restored(Ok(()))) => {}
+            (Some(Caller::Restore(hub)), Reply::Restored(Err(error))) => {
+                tracing::error!(%hub, %error, "not all that was saved is restored; that is left as it is, and nothing is saved from here on");
+                if let Some(saver) = &mut self.saver {
+                    saver.spoil(hub);
+                }
+            }
+            (Some(Caller::Open(..) | Caller::Restore(_)), _) | (None, _) => {
+                tracing::error!(request = id.0, "a reply that nobody asked for")
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod effects;
 mod inbox;
 mod links;
 mod news;
+mod saving;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use process_hub_core::config::NodeConfig;
 use process_hub_core::hook::HookKind;
-use process_hub_core::id::{Addr, Boot, RequestId};
+use process_hub_core::id::{Addr, Boot, HubId, RequestId};
 use process_hub_core::request::{Reply, Request};
+use process_hub_core::saved::SavedPart;
 use process_hub_core::wire::record::Beginning;
 use process_hub_core::{Effects, Input, Node, Time};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,6 +25,7 @@ use tracing::Instrument;
 use crate::driver::children::Children;
 use crate::driver::inbox::{Inbox, Woken};
 use crate::driver::links::Links;
+use crate::driver::saving::Saver;
 use crate::error::{OpenHubError, StartNodeError};
 use crate::handle::{Command, Hub, NodeHandle, NodeShared};
 use crate::instance::yield_now;
@@ -95,6 +98,7 @@ pub async fn start<R: Runtime, T: Transport>(
     let span = tracing::info_span!("node", node = %shared.member.node, boot = shared.member.boot.0);
     let dialler = Dialler { links: links.clone(), span: span.clone() };
     let mut driver = Driver::new(node, shared.clone(), Box::new(dialler), stop);
+    driver.saver = options.store.map(Saver::new);
     driver.tape = options.record.zip(beginning).and_then(|(sink, beginning)| Tape::begin(sink, beginning));
     let inbox = Inbox::new(from_handles, from_children, from_links);
     runtime.spawn(session::accept(links, listener, stopped).instrument(span.clone()));
@@ -143,12 +147,16 @@ struct Driver {
     stopping: bool,
     /// What is recorded of the node, if anything is.
     tape: Option<Tape>,
+    /// What saves its hubs, if they are to be saved.
+    saver: Option<Saver>,
 }
 
 /// Who waits for a reply of the core.
 enum Caller {
     Handle(oneshot::Sender<Reply>),
     Open(Hub, oneshot::Sender<Result<(), OpenHubError>>),
+    /// Nobody: what was saved of this hub is restored.
+    Restore(HubId),
 }
 
 impl Driver {
@@ -167,13 +175,15 @@ impl Driver {
             looked_after: Time::ZERO,
             stopping: false,
             tape: None,
+            saver: None,
         }
     }
 
     async fn run(mut self, mut inbox: Inbox) {
         tracing::info!(addr = %self.shared.advertises, "node started");
         while !self.stopping {
-            let wake = [self.node.next_timeout(), self.children.next_deadline()].into_iter().flatten().min();
+            let saves = self.saver.as_ref().and_then(Saver::next_due);
+            let wake = [self.node.next_timeout(), self.children.next_deadline(), saves].into_iter().flatten().min();
             match inbox.wait(&self.shared.runtime, wake).await {
                 Woken::Inputs => self.take(&mut inbox),
                 Woken::Time => {}
@@ -190,6 +200,9 @@ impl Driver {
         self.links.flush();
         if let Some(tape) = &mut self.tape {
             tape.flush();
+        }
+        if let Some(saver) = &mut self.saver {
+            saver.go_on(&self.node, &self.shared.runtime);
         }
         self.looked_after = self.now();
     }
@@ -261,6 +274,26 @@ impl Driver {
         if hub.shared().hooks.wants(HookKind::ChildDataAlter) {
             self.handle(now, Input::Altering { hub: hub.id().clone(), wanted: true });
         }
+        self.restore(hub.id());
+    }
+
+    /// Hands a hub that has been opened what an earlier life has saved of it, and saves it from then on.
+    fn restore(&mut self, hub: &HubId) {
+        let Some(saver) = self.saver.as_mut().filter(|_| self.node.hub(hub).is_some()) else { return };
+        let parts = saver.load(hub);
+        let children: usize = parts.iter().map(SavedPart::len).sum();
+        tracing::info!(%hub, children, "restored");
+        for part in parts {
+            let now = self.breathe();
+            self.request(
+                now,
+                Request::Restore { hub: hub.clone(), part: Box::new(part) },
+                Caller::Restore(hub.clone()),
+            );
+        }
+        if let Some(saver) = &mut self.saver {
+            saver.open(hub.clone());
+        }
     }
 
     /// One step of the core, and what follows from it.
@@ -295,6 +328,10 @@ impl Driver {
     /// Ends children, links and listening, and waits a little for what is queued on the links to be written.
     async fn close(mut self, mut inbox: Inbox) {
         self.announce_end();
+        let until = self.now() + LAST_WRITES;
+        if let Some(saver) = self.saver.take() {
+            saver.finish(&self.node, &self.shared.runtime, until).await;
+        }
         if let Some(mut tape) = self.tape.take() {
             tape.flush();
         }

@@ -1,0 +1,156 @@
+//! What hubs have declared is kept in a store, and comes back from it.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use process_hub::core::id::HubId;
+use process_hub::saved::{SavedPart, SavedStore, Store};
+use process_hub::{Hub, NodeHandle, SpecExt};
+use process_hub_core::spec::{ChildSpec, Metadata};
+use support::{Counter, Network, TestRuntime, hub, id, options, until};
+
+/// A disk in memory.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<Content>>);
+
+#[derive(Default)]
+struct Content {
+    whole: BTreeMap<HubId, Vec<SavedPart>>,
+    begun: Vec<SavedPart>,
+    savings: usize,
+    /// How many parts it has yet to refuse, and how many savings to lose.
+    refuses: usize,
+    loses: usize,
+    failed: bool,
+}
+
+impl SavedStore for Disk {
+    fn load(&self, hub: &HubId) -> Vec<SavedPart> {
+        self.0.lock().unwrap().whole.get(hub).cloned().unwrap_or_default()
+    }
+
+    fn save(&self, part: Box<SavedPart>) -> Result<(), Box<SavedPart>> {
+        let mut disk = self.0.lock().unwrap();
+        if disk.refuses > 0 {
+            disk.refuses -= 1;
+            return Err(part);
+        }
+        if part.is_first() {
+            disk.begun.clear();
+        }
+        let last = part.is_last();
+        disk.begun.push(*part);
+        if last && disk.loses > 0 {
+            (disk.loses, disk.failed) = (disk.loses - 1, true);
+        } else if last {
+            disk.savings += 1;
+            let parts = std::mem::take(&mut disk.begun);
+            disk.whole.insert(parts[0].hub().clone(), parts);
+        }
+        Ok(())
+    }
+
+    fn has_failed(&self, _: &HubId) -> bool {
+        std::mem::take(&mut self.0.lock().unwrap().failed)
+    }
+}
+
+impl Disk {
+    /// How many children are kept.
+    fn kept(&self) -> usize {
+        self.0.lock().unwrap().whole.values().flatten().map(SavedPart::len).sum()
+    }
+
+    fn savings(&self) -> usize {
+        self.0.lock().unwrap().savings
+    }
+}
+
+async fn node_on(network: &Network, name: &str, join: &[&str], disk: &Disk) -> (NodeHandle, Hub) {
+    let mut options = options(name, join);
+    options.store = Some(Store::new(disk.clone()));
+    let node = process_hub::start(options, TestRuntime::current(), network.clone()).await.unwrap();
+    let hub = hub(&node).await;
+    (node, hub)
+}
+
+fn counters(range: std::ops::Range<usize>) -> impl Iterator<Item = ChildSpec> {
+    range.map(|n| ChildSpec::of::<Counter>(format!("c{n}"), n as i64).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_has_ended_as_a_whole_comes_back() {
+    let disks = [Disk::default(), Disk::default()];
+    let network = Network::default();
+    let (n1, h1) = node_on(&network, "n1", &["n2"], &disks[0]).await;
+    let (n2, h2) = node_on(&network, "n2", &["n1"], &disks[1]).await;
+    until("they see each other", || h1.nodes(true).len() == 2 && h2.nodes(true).len() == 2).await;
+    h1.start_children(counters(0..40)).await.unwrap();
+    h2.stop_children([id("c7")]).await.unwrap();
+    until("both have kept it", || disks.iter().all(|disk| disk.kept() == 39)).await;
+    n1.shutdown().await;
+    n2.shutdown().await;
+
+    let network = Network::default();
+    let (_n1, h1) = node_on(&network, "n1", &["n2"], &disks[0]).await;
+    let (_n2, h2) = node_on(&network, "n2", &["n1"], &disks[1]).await;
+    until("all run again", || [&h1, &h2].iter().all(|hub| hub.registry_dump().len() == 39)).await;
+    assert_eq!((h1.get_pid(&id("c7")), h2.get_pid(&id("c7"))), (None, None), "it was stopped");
+    assert_eq!(h1.get_pid(&id("c8")), h2.get_pid(&id("c8")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_changed_is_not_saved_again_and_what_has_is_once_a_second() {
+    let disk = Disk::default();
+    let (node, hub) = node_on(&Network::default(), "n1", &[], &disk).await;
+    let second = || tokio::time::sleep(Duration::from_secs(1));
+    second().await;
+    let before = disk.savings();
+    for n in 0..50 {
+        hub.start_children(counters(n..n + 1)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let savings = disk.savings() - before;
+    assert!((4..=6).contains(&savings), "{savings} in five seconds");
+    second().await;
+    let savings = disk.savings();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((disk.savings(), disk.kept()), (savings, 50), "nothing has changed");
+    // What is last is saved at the end, too.
+    hub.stop_children([id("c3")]).await.unwrap();
+    node.leave(Duration::from_secs(1)).await.unwrap();
+    assert_eq!(disk.kept(), 49);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_and_a_full_one_lose_nothing_in_the_end() {
+    let disk = Disk::default();
+    let (_node, hub) = node_on(&Network::default(), "n1", &[], &disk).await;
+    (disk.0.lock().unwrap().refuses, disk.0.lock().unwrap().loses) = (20, 2);
+    // More than one part.
+    let large = |n| {
+        ChildSpec::of::<Counter>(format!("c{n}"), n)
+            .unwrap()
+            .metadata(Metadata::new().with("large", &"x".repeat(3 << 10)))
+    };
+    hub.start_children((0..200).map(large)).await.unwrap();
+    until("it is kept", || disk.kept() == 200).await;
+    assert!(disk.0.lock().unwrap().whole.values().all(|parts| parts.len() > 1));
+}
+
+/// A node ends although its disk takes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_takes_nothing_does_not_hold_up_the_end() {
+    let disk = Disk::default();
+    let (node, hub) = node_on(&Network::default(), "n1", &[], &disk).await;
+    disk.0.lock().unwrap().refuses = usize::MAX;
+    hub.start_children(counters(0..3)).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    node.shutdown().await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
