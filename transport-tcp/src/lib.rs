@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod data;
 pub mod kinds;
 mod load;
 mod node;
@@ -9,6 +10,7 @@ mod record;
 mod runtime;
 mod transport;
 
+pub use data::{DataDir, DataDirError};
 pub use node::{DEVELOPMENT_COOKIE, Node, NodeBuilder, StartError};
 pub use record::RecordFiles;
 pub use runtime::Tokio;

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use process_hub::record::Sink;
+use process_hub::saved::Store;
 use process_hub::{Cookie, CookieError, NodeHandle, NodeOptions, StartNodeError};
 use process_hub_core::config::MembershipConfig;
 use process_hub_core::id::{Addr, Boot, IdError, NodeId};
 use process_hub_core::spec::Labels;
 
-use crate::{RecordFiles, Tcp, Tokio};
+use crate::{DataDir, DataDirError, RecordFiles, Tcp, Tokio};
 
 /// The cookie of nodes that were given none. It is public, and keeps strangers out of nothing: such nodes speak over
 /// loopback only.
@@ -49,6 +50,7 @@ impl Node {
             labels: Labels::new(),
             boot: None,
             record: None,
+            data: None,
         }
     }
 }
@@ -69,6 +71,7 @@ pub struct NodeBuilder {
     labels: Labels,
     boot: Option<Boot>,
     record: Option<(PathBuf, u64)>,
+    data: Option<PathBuf>,
 }
 
 impl NodeBuilder {
@@ -144,6 +147,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Keeps what its hubs have declared in this directory, and restores it from there: a cluster that ends as a whole comes
+    /// back with its children. See [`process_hub::saved`] and [`DataDir`]. Default not.
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data = Some(dir.into());
+        self
+    }
+
     /// Starts the node on the tokio runtime that this is awaited on. It listens, and looks for the others, when this
     /// returns.
     ///
@@ -188,6 +198,9 @@ impl NodeBuilder {
         if let Some((dir, limit)) = self.record {
             let files = RecordFiles::create(&dir, limit).map_err(|source| StartError::Record { dir, source })?;
             options.record = Some(Sink::new(files));
+        }
+        if let Some(dir) = self.data {
+            options.store = Some(Store::new(DataDir::open(dir, &options.cluster)?));
         }
         Ok(options)
     }
@@ -240,6 +253,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// Its data cannot be restored from where it is kept, or not be kept there.
+    #[error(transparent)]
+    Data(#[from] DataDirError),
     /// Anything else.
     #[error(transparent)]
     Node(StartNodeError),

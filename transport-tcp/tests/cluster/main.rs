@@ -14,4 +14,5 @@ mod demo;
 mod failures;
 mod partitions;
 mod record;
+mod recovery;
 mod steering;

@@ -93,6 +93,9 @@ async fn start(args: &NodeArgs, membership: MembershipConfig) -> Outcome<NodeHan
     if let Some(dir) = &args.record {
         builder = builder.record(dir, args.record_mb << 20);
     }
+    if let Some(dir) = &args.data_dir {
+        builder = builder.data_dir(dir);
+    }
     builder.start().await.map_err(|error| {
         let text = error.to_string();
         let (message, hint) = text.rsplit_once(": ").unwrap_or((&text, ""));

@@ -42,6 +42,10 @@ pub(crate) struct NodeArgs {
     /// How long children may take to move or end when the node leaves, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     pub(crate) leave_timeout: u64,
+    /// Keep what the hub has declared in this directory, one of the node's own: after all nodes have ended, its children come
+    /// back from there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     /// Write down what the node is handed, into files in this directory: `process-hub replay` does it again
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
