@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "../../fuzz/bodies/saved_load.rs"]
+mod saved_load;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +15,8 @@ use process_hub::core::id::HubId;
 use process_hub::saved::{SavedPart, SavedStore, Store};
 use process_hub::{Hub, NodeHandle, SpecExt};
 use process_hub_core::spec::{ChildSpec, Metadata};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use support::{Counter, Network, TestRuntime, hub, id, options, until};
 
 /// A disk in memory.
@@ -153,4 +158,41 @@ async fn a_disk_that_takes_nothing_does_not_hold_up_the_end() {
     let begun = tokio::time::Instant::now();
     node.shutdown().await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+/// What a hub with some children saves, as bytes.
+fn part() -> Vec<u8> {
+    use process_hub_core::config::HubConfig;
+    use process_hub_core::id::{Boot, Member, NodeId, RequestId};
+    use process_hub_core::request::{Request, StartOptions};
+    let id = HubId::new("h").unwrap();
+    let me = Member { node: NodeId::new("n2").unwrap(), boot: Boot(1) };
+    let mut hub =
+        process_hub_core::Hub::new(HubConfig::new(id.clone()), me, true, process_hub_core::Time::ZERO).unwrap();
+    let options = StartOptions { wait: false, ..StartOptions::default() };
+    let children = counters(0..4).collect();
+    let request = Request::Start { hub: id, children, options };
+    let input = process_hub_core::HubInput::Request { id: RequestId(1), request };
+    hub.handle(process_hub_core::Time::from_millis(1), input, &mut process_hub_core::Effects::new());
+    let mut bytes = Vec::new();
+    hub.save_part(&mut hub.begin_saving()).unwrap().encode(&mut bytes).unwrap();
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(1_000) })]
+
+    #[test]
+    fn whatever_is_restored_does_no_harm(
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        noise in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut bytes = [vec![1], part()].concat();
+        for (at, to) in flips {
+            let at = 1 + at.index(bytes.len() - 1);
+            bytes[at] = to;
+        }
+        saved_load::run(&bytes);
+        saved_load::run(&noise);
+    }
 }
