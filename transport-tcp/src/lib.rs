@@ -34,6 +34,7 @@ mod guide {
         hooks = "docs/hooks.md",
         messaging = "docs/messaging.md",
         readme = "README.md",
+        recovery = "docs/recovery.md",
         registry = "docs/registry.md",
         replication = "docs/replication.md",
         running = "docs/running.md",
