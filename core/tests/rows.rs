@@ -1,16 +1,17 @@
 //! Rows of a member that goes and comes back.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
 
 use process_hub_core::config::HubConfig;
-use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId};
+use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
 use process_hub_core::message::{
-    Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireMemory, WireRow,
+    Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireGone, WireMemory, WireRow,
 };
+use process_hub_core::request::{ChildFailure, Reply, Request, StopOptions, StopOutcome};
 use process_hub_core::spec::{ChildSpec, Role};
-use process_hub_core::{Effect, Effects, Hub, HubInput, Time};
+use process_hub_core::{ChildEvent, Effect, Effects, ExitReason, Hub, HubInput, Time};
 
 fn other() -> Member {
     Member { node: NodeId::new("n2").unwrap(), boot: Boot(1) }
@@ -96,4 +97,40 @@ fn a_new_token_in_a_listing_is_told_as_a_change() {
     };
     assert_eq!(changes(2, 1), 0, "the same as before");
     assert_eq!(changes(3, 2), 1, "whoever mirrors the registry has to look again");
+}
+
+/// An instance had ended and its node had restarted it before it heard of the stop; then that node was lost. The stop was
+/// answered with the end of the former instance (found by simulation: S22, seed 209404).
+#[test]
+fn the_end_of_one_instance_does_not_confirm_that_of_the_next() {
+    let me = Member { node: NodeId::new("n1").unwrap(), boot: Boot(1) };
+    let mut hub = Hub::new(HubConfig::new(HubId::new("h").unwrap()), me, true, Time::ZERO).unwrap();
+    comes(&mut hub, 1);
+    let (id, ids) = (hub.config().id.clone(), vec![ChildId::new("c").unwrap()]);
+    let request = Request::Stop { hub: id, ids: ids.clone(), options: StopOptions::default() };
+    events(&mut hub, HubInput::Request { id: RequestId(1), request });
+    // It belongs to this node, which had begun to start it.
+    for event in [ChildEvent::Started, ChildEvent::Exited { reason: ExitReason::Shutdown }] {
+        events(&mut hub, HubInput::Child { sequence: 1, event });
+    }
+    let dot = WireDot { origin: 0, counter: 1 };
+    let (role, state) = (Role::Active, RowState::Running);
+    let next = WireRow { id: ids[0].clone(), dot, sequence: 6, lineage: 0, token: 2, role, state };
+    let gone = vec![WireGone { id: ids[0].clone(), sequence: 5 }];
+    let changes =
+        [Batch { gone, ..Batch::default() }, Batch { origins: vec![other()], rows: vec![next], ..Batch::default() }];
+    for (number, batch) in (1..).zip(changes) {
+        hear(&mut hub, HubMessage::Batch { epoch: 1, number, batch: Arc::new(batch) });
+    }
+    let mut effects = Effects::new();
+    hub.handle(Time::from_millis(1), HubInput::MemberDown(other()), &mut effects);
+    while let Some(now) = hub.next_timeout().filter(|at| *at < Time::from_millis(100)) {
+        hub.handle(now, HubInput::Tick, &mut effects);
+    }
+    let answer = effects.into_iter().find_map(|effect| match effect {
+        Effect::Reply { reply: Reply::Stop(Ok(StopOutcome::Done(result))), .. } => Some(result),
+        _ => None,
+    });
+    let result = answer.expect("nobody is left who has to know");
+    assert_eq!((result.stopped.as_slice(), &result.errors[0].reason), (&[][..], &ChildFailure::NodeDown));
 }

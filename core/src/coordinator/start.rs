@@ -257,9 +257,7 @@ impl Hub {
         let slot = StopSlot { id: key.id.clone(), dots, nodes: Vec::new(), failure: None, pending };
         let Some(Open::Stop(stop)) = self.requests.get_mut(number) else { return };
         let at = stop.push(slot);
-        if pending {
-            self.requests.await_key(key, number, at);
-        }
+        self.requests.await_key(key, number, at);
     }
 
     /// A request's time is over: answered as it stands.

@@ -77,10 +77,10 @@ impl Hub {
         }
     }
 
-    /// Whether somebody in the view has an instance of one of these starts.
+    /// Whether somebody has an instance of one of these starts. One whose member is gone has, until that is told as well.
     pub(super) fn is_claimed(&self, key: &Key, dots: &[Dot]) -> bool {
         let rows = self.registry.record(key).map_or(&[][..], |record| record.rows());
-        rows.iter().any(|row| self.registry.is_visible(row.host) && dots.contains(&row.dot()))
+        rows.iter().any(|row| dots.contains(&row.dot()))
     }
 
     /// An instance is gone: the stops that wait for it are told.
@@ -91,13 +91,13 @@ impl Hub {
                 continue;
             };
             if confirmed {
-                slot.nodes.push(node);
+                slot.nodes.extend((!slot.nodes.contains(&node)).then_some(node));
             } else {
                 slot.failure = Some((Some(node), ChildFailure::NodeDown));
             }
             let dots = slot.dots.clone();
             if !self.is_claimed(key, &dots) {
-                self.requests.resolve_stop(key, number, at);
+                self.requests.resolve_stop(number, at);
             }
         }
     }
@@ -106,23 +106,15 @@ impl Hub {
     /// there is one.
     pub(super) fn recheck_stop(&mut self, number: Number) -> bool {
         let Some(Open::Stop(stop)) = self.requests.get(number) else { return false };
-        let claimed: Vec<(usize, Key)> = stop
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| !slot.pending && slot.failure.is_none())
-            .map(|(at, slot)| (at, Key::new(&slot.id), &slot.dots))
-            .filter(|(_, key, dots)| self.is_claimed(key, dots))
-            .map(|(at, key, _)| (at, key))
-            .collect();
+        let ended = |slot: &StopSlot| !slot.pending && slot.failure.is_none();
+        let is_claimed = |slot: &StopSlot| self.is_claimed(&Key::new(&slot.id), &slot.dots);
+        let slots = stop.slots.iter().enumerate();
+        let claimed: Vec<usize> = slots.filter(|(_, slot)| ended(slot) && is_claimed(slot)).map(|(at, _)| at).collect();
         if let Some(Open::Stop(stop)) = self.requests.get_mut(number) {
-            for (at, _) in &claimed {
+            for at in &claimed {
                 stop.slots[*at].pending = true;
                 stop.pending += 1;
             }
-        }
-        for (at, key) in &claimed {
-            self.requests.await_key(key, number, *at);
         }
         !claimed.is_empty()
     }

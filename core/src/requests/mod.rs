@@ -378,13 +378,8 @@ impl Requests {
         }
     }
 
-    pub(crate) fn resolve_stop(&mut self, key: &Key, number: Number, at: usize) {
-        if let Some(waiting) = self.by_key.get_mut(key) {
-            waiting.retain(|waiter| *waiter != (number, at));
-            if waiting.is_empty() {
-                self.by_key.remove(key);
-            }
-        }
+    /// No claim is left. One that comes up until the answer is noted all the same when it goes.
+    pub(crate) fn resolve_stop(&mut self, number: Number, at: usize) {
         if let Some(Open::Stop(stop)) = self.open.get_mut(&number)
             && let Some(slot) = stop.slots.get_mut(at).filter(|slot| slot.pending)
         {
@@ -425,7 +420,7 @@ impl Requests {
                 }
             }
             Open::Stop(stop) => {
-                for slot in stop.slots.iter().filter(|slot| slot.pending) {
+                for slot in &stop.slots {
                     let key = Key::new(&slot.id);
                     if let Some(waiting) = self.by_key.get_mut(&key) {
                         waiting.retain(|(waiter, _)| *waiter != number);
