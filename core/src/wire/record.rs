@@ -18,7 +18,7 @@ use crate::time::Time;
 pub use crate::effect::Fingerprint;
 
 /// The version of these encodings: a record names it, and another one is refused.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The beginning of a node: what [`crate::Node::new`] was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
