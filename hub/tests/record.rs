@@ -268,7 +268,7 @@ fn files_that_are_none_are_refused_with_words() {
     let mut newer = good.clone();
     newer[8] = 2;
     let said = Segment::open(&newer).unwrap_err().to_string();
-    assert!(said.contains("format 2.2, this program reads 1.2"), "{said}");
+    assert!(said.contains("format 2.3, this program reads 1.3"), "{said}");
     for cut in 0..good.len() {
         match Segment::open(&good[..cut]) {
             Err(RecordError::Mark | RecordError::Torn { .. }) => {}
