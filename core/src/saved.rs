@@ -113,6 +113,8 @@ impl SavedPart {
 /// How far the saving of a hub has come: from [`crate::Hub::begin_saving`], for [`crate::Hub::save_part`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saving {
+    /// Who saves. It may come to mint in a later life before the last part; what it mints then is in no part, or new.
+    pub(crate) by: Member,
     /// What had been seen at the beginning. To claim less than has been seen by the time of a later part is safe: what came since
     /// counts as unseen, and is in the part or is new.
     pub(crate) context: WireContext,

@@ -7,17 +7,18 @@ mod support;
 #[path = "../../fuzz/bodies/saved_load.rs"]
 mod saved_load;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use process_hub::core::config::HubConfig;
 use process_hub::core::id::HubId;
-use process_hub::saved::{SavedPart, SavedStore, Store};
+use process_hub::saved::{Outcome, SavedPart, SavedStore, Store};
 use process_hub::{Hub, NodeHandle, SpecExt};
 use process_hub_core::spec::{ChildSpec, Metadata};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::{Counter, Network, TestRuntime, hub, id, options, until};
+use support::{Counter, Network, TestRuntime, hub, hub_with, id, options, until};
 
 /// A disk in memory.
 #[derive(Clone, Default)]
@@ -26,12 +27,12 @@ struct Disk(Arc<Mutex<Content>>);
 #[derive(Default)]
 struct Content {
     whole: BTreeMap<HubId, Vec<SavedPart>>,
-    begun: Vec<SavedPart>,
+    begun: BTreeMap<HubId, Vec<SavedPart>>,
     savings: usize,
     /// How many parts it has yet to refuse, and how many savings to lose.
     refuses: usize,
     loses: usize,
-    failed: bool,
+    lost: BTreeSet<HubId>,
 }
 
 impl SavedStore for Disk {
@@ -45,23 +46,25 @@ impl SavedStore for Disk {
             disk.refuses -= 1;
             return Err(part);
         }
+        let (hub, last) = (part.hub().clone(), part.is_last());
         if part.is_first() {
-            disk.begun.clear();
+            disk.begun.remove(&hub);
+            disk.lost.remove(&hub);
         }
-        let last = part.is_last();
-        disk.begun.push(*part);
+        disk.begun.entry(hub.clone()).or_default().push(*part);
         if last && disk.loses > 0 {
-            (disk.loses, disk.failed) = (disk.loses - 1, true);
+            disk.loses -= 1;
+            disk.lost.insert(hub);
         } else if last {
             disk.savings += 1;
-            let parts = std::mem::take(&mut disk.begun);
-            disk.whole.insert(parts[0].hub().clone(), parts);
+            let parts = disk.begun.remove(&hub).unwrap_or_default();
+            disk.whole.insert(hub, parts);
         }
         Ok(())
     }
 
-    fn has_failed(&self, _: &HubId) -> bool {
-        std::mem::take(&mut self.0.lock().unwrap().failed)
+    fn outcome(&self, hub: &HubId) -> Outcome {
+        if self.0.lock().unwrap().lost.contains(hub) { Outcome::Lost } else { Outcome::Written }
     }
 }
 
@@ -107,6 +110,32 @@ async fn a_cluster_that_has_ended_as_a_whole_comes_back() {
     until("all run again", || [&h1, &h2].iter().all(|hub| hub.registry_dump().len() == 39)).await;
     assert_eq!((h1.get_pid(&id("c7")), h2.get_pid(&id("c7"))), (None, None), "it was stopped");
     assert_eq!(h1.get_pid(&id("c8")), h2.get_pid(&id("c8")));
+}
+
+/// Each hub is saved and restored by itself, whatever becomes of the other.
+#[tokio::test(start_paused = true)]
+async fn two_hubs_do_not_meet_on_a_disk() {
+    let disk = Disk::default();
+    let ids = ["demo", "other"].map(|name| HubId::new(name).unwrap());
+    for round in 0..2 {
+        let mut options = options("n1", &[]);
+        options.store = Some(Store::new(disk.clone()));
+        let node = process_hub::start(options, TestRuntime::current(), Network::default()).await.unwrap();
+        let mut hubs = Vec::new();
+        for id in &ids {
+            hubs.push(hub_with(&node, HubConfig::new(id.clone())).await);
+        }
+        if round == 0 {
+            disk.0.lock().unwrap().loses = 1;
+            hubs[0].start_children(counters(0..3)).await.unwrap();
+            hubs[1].start_children(counters(10..15)).await.unwrap();
+        }
+        let counts = [3, 5];
+        until("all run", || hubs.iter().map(|hub| hub.registry_dump().len()).eq(counts)).await;
+        node.shutdown().await;
+        let kept = |hub: &HubId| disk.0.lock().unwrap().whole[hub].iter().map(SavedPart::len).sum::<usize>();
+        assert_eq!(ids.each_ref().map(kept), counts);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +191,6 @@ async fn a_disk_that_takes_nothing_does_not_hold_up_the_end() {
 
 /// What a hub with some children saves, as bytes.
 fn part() -> Vec<u8> {
-    use process_hub_core::config::HubConfig;
     use process_hub_core::id::{Boot, Member, NodeId, RequestId};
     use process_hub_core::request::{Request, StartOptions};
     let id = HubId::new("h").unwrap();

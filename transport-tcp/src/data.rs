@@ -1,14 +1,15 @@
 //! What a node's hubs have declared, in the files of a directory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use process_hub::saved::{SavedFile, SavedFileError, SavedPart, SavedStore, SavedWriter};
+use process_hub::saved::{Outcome, SavedFile, SavedFileError, SavedPart, SavedStore, SavedWriter};
 use process_hub_core::hashing::stable_hash;
 use process_hub_core::id::HubId;
 
@@ -17,6 +18,8 @@ const WAITING: usize = 32;
 /// How the files' names end, and what is put behind that while one is written.
 const EXTENSION: &str = "phsaved";
 const UNFINISHED: &str = "new";
+/// How long what waits may take to be written as the directory is let go.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 /// What keeps another process out.
 const LOCK: &str = "lock";
 
@@ -27,9 +30,20 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct DataDir {
     saved: Mutex<BTreeMap<HubId, Vec<SavedPart>>>,
-    failed: Arc<Mutex<BTreeSet<HubId>>>,
+    progress: Progress,
     to_writer: Option<SyncSender<Box<SavedPart>>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// How far the writer is with each hub.
+type Progress = Arc<Mutex<BTreeMap<HubId, Written>>>;
+
+#[derive(Debug, Default)]
+struct Written {
+    /// Parts that were taken and are not written yet.
+    waiting: usize,
+    /// The saving that was begun last is lost.
+    lost: bool,
 }
 
 /// A directory cannot be used. Nothing in it has changed.
@@ -52,7 +66,7 @@ pub enum DataDirError {
     },
     /// A file is not what was written.
     #[error(
-        "{} cannot be restored, {source}: put a copy of it in its place, or move it away; what other nodes know comes back all the same",
+        "{} cannot be restored, {source}: put a copy of it in its place, start the version that wrote it, or move it away once another node that knows these children is up",
         path.display()
     )]
     File {
@@ -60,6 +74,16 @@ pub enum DataDirError {
         path: PathBuf,
         /// In which way.
         source: SavedFileError,
+    },
+    /// A file has not the name that it was given as it was written: there may be another, newer one of that hub.
+    #[error("{} holds what was saved of hub `{hub}`: rename it to {name} if it is to be restored, or move it away", path.display())]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// The hub that it is of.
+        hub: HubId,
+        /// The name that a node looks for.
+        name: String,
     },
     /// A file is of another cluster.
     #[error("{} is of cluster `{of}`, and the node of `{cluster}`: name another directory", path.display())]
@@ -92,63 +116,83 @@ impl DataDir {
             TryLockError::Error(source) => DataDirError::Io { path, source },
         })?;
         let saved = read(&dir, cluster)?;
-        let failed = Arc::<Mutex<BTreeSet<HubId>>>::default();
+        let progress = Progress::default();
         let (to_writer, parts) = sync_channel(WAITING);
-        let (cluster, failures) = (cluster.to_owned(), failed.clone());
-        let writer = Writer { dir: dir.clone(), cluster, failed: failures, files: BTreeMap::new(), _lock: lock };
+        let (cluster, told) = (cluster.to_owned(), progress.clone());
+        let writer = Writer { dir: dir.clone(), cluster, progress: told, files: BTreeMap::new(), _lock: lock };
         let writer =
             thread::Builder::new().name("data".to_owned()).spawn(move || writer.run(parts)).map_err(at(&dir))?;
-        Ok(Self { saved: Mutex::new(saved), failed, to_writer: Some(to_writer), writer: Some(writer) })
+        Ok(Self { saved: Mutex::new(saved), progress, to_writer: Some(to_writer), writer: Some(writer) })
     }
 }
 
-/// The node has ended: what waits is written before its process may end, too.
+/// What waits is written and the lock given back, unless the disk hangs: nobody waits for that.
 impl Drop for DataDir {
     fn drop(&mut self) {
         self.to_writer = None;
-        if let Some(writer) = self.writer.take() {
-            // It has told its own trouble, if it had any.
-            let _ = writer.join();
+        let until = Instant::now() + LAST_WRITES;
+        while self.writer.as_ref().is_some_and(|writer| !writer.is_finished()) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl SavedStore for DataDir {
     fn load(&self, hub: &HubId) -> Vec<SavedPart> {
-        self.saved.lock().unwrap_or_else(PoisonError::into_inner).remove(hub).unwrap_or_default()
+        locked(&self.saved).remove(hub).unwrap_or_default()
     }
 
     fn save(&self, part: Box<SavedPart>) -> Result<(), Box<SavedPart>> {
         let Some(to_writer) = &self.to_writer else { return Err(part) };
-        to_writer.try_send(part).map_err(|(TrySendError::Full(part) | TrySendError::Disconnected(part))| part)
+        let hub = part.hub().clone();
+        // Before it is sent, for the writer may be done with it at once.
+        locked(&self.progress).entry(hub.clone()).or_default().waiting += 1;
+        to_writer.try_send(part).map_err(|(TrySendError::Full(part) | TrySendError::Disconnected(part))| {
+            locked(&self.progress).entry(hub).or_default().waiting -= 1;
+            part
+        })
     }
 
-    fn has_failed(&self, hub: &HubId) -> bool {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(hub)
+    fn outcome(&self, hub: &HubId) -> Outcome {
+        match locked(&self.progress).get(hub) {
+            Some(Written { waiting: 1.., .. }) => Outcome::Pending,
+            Some(Written { lost: true, .. }) => Outcome::Lost,
+            _ => Outcome::Written,
+        }
     }
 }
 
 /// All that is in a directory. What was never finished goes.
 fn read(dir: &Path, cluster: &str) -> Result<BTreeMap<HubId, Vec<SavedPart>>, DataDirError> {
     let io = |path: &Path, source| DataDirError::Io { path: path.to_owned(), source };
-    let mut saved = BTreeMap::new();
+    let (mut saved, mut unfinished) = (BTreeMap::new(), Vec::new());
     for entry in fs::read_dir(dir).map_err(|source| io(dir, source))? {
-        let path = entry.map_err(|source| io(dir, source))?.path();
-        match path.extension().and_then(std::ffi::OsStr::to_str) {
-            Some(UNFINISHED) => fs::remove_file(&path).map_err(|source| io(&path, source))?,
-            Some(EXTENSION) => {
-                let bytes = fs::read(&path).map_err(|source| io(&path, source))?;
-                let file =
-                    SavedFile::read(&bytes).map_err(|source| DataDirError::File { path: path.clone(), source })?;
-                if file.cluster != cluster {
-                    let (of, cluster) = (file.cluster, cluster.to_owned());
-                    return Err(DataDirError::OtherCluster { path, of, cluster });
-                }
-                let hub = file.parts.first().map(|part| part.hub().clone());
-                saved.extend(hub.map(|hub| (hub, file.parts)));
+        let entry = entry.map_err(|source| io(dir, source))?;
+        let (path, file_name) = (entry.path(), entry.file_name());
+        let Some(file_name) = file_name.to_str() else { continue };
+        if file_name.ends_with(&format!(".{EXTENSION}.{UNFINISHED}")) {
+            unfinished.push(path);
+        } else if file_name.ends_with(&format!(".{EXTENSION}")) {
+            let bytes = fs::read(&path).map_err(|source| io(&path, source))?;
+            let file = SavedFile::read(&bytes).map_err(|source| DataDirError::File { path: path.clone(), source })?;
+            if file.cluster != cluster {
+                let (of, cluster) = (file.cluster, cluster.to_owned());
+                return Err(DataDirError::OtherCluster { path, of, cluster });
             }
-            _ => {}
+            let Some(hub) = file.parts.first().map(|part| part.hub().clone()) else { continue };
+            if file_name != name(&hub) {
+                let name = name(&hub);
+                return Err(DataDirError::Copy { path, hub, name });
+            }
+            saved.insert(hub, file.parts);
         }
+    }
+    for path in unfinished {
+        fs::remove_file(&path).map_err(|source| io(&path, source))?;
     }
     Ok(saved)
 }
@@ -156,7 +200,7 @@ fn read(dir: &Path, cluster: &str) -> Result<BTreeMap<HubId, Vec<SavedPart>>, Da
 struct Writer {
     dir: PathBuf,
     cluster: String,
-    failed: Arc<Mutex<BTreeSet<HubId>>>,
+    progress: Progress,
     /// The files that are being written.
     files: BTreeMap<HubId, SavedWriter<BufWriter<File>>>,
     _lock: File,
@@ -166,11 +210,15 @@ impl Writer {
     fn run(mut self, parts: Receiver<Box<SavedPart>>) {
         for part in parts {
             let hub = part.hub().clone();
-            if let Err(error) = self.write(&part) {
+            let written = self.write(&part);
+            if let Err(error) = &written {
                 self.files.remove(&hub);
                 tracing::error!(dir = %self.dir.display(), %hub, %error, "what the hub has declared is not saved; it is tried again");
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(hub);
             }
+            let mut progress = locked(&self.progress);
+            let progress = progress.entry(hub).or_default();
+            progress.waiting = progress.waiting.saturating_sub(1);
+            progress.lost = written.is_err() || progress.lost && !part.is_first();
         }
     }
 
@@ -257,20 +305,45 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_once_and_the_former_file_stays() {
+    fn a_copy_beside_a_file_is_refused_and_foreign_files_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        DataDir::open(dir.path(), "c").unwrap().save(part("h")).unwrap();
+        let (own, copy) = (name(&HubId::new("h").unwrap()), dir.path().join("backup.phsaved"));
+        fs::write(dir.path().join("config.yaml.new"), "not ours").unwrap();
+        fs::write(dir.path().join("x.phsaved.new"), "half").unwrap();
+        fs::copy(dir.path().join(&own), &copy).unwrap();
+        let error = DataDir::open(dir.path(), "c").unwrap_err().to_string();
+        assert!(error.contains(&format!("rename it to {own} if it is to be restored")), "{error}");
+        assert!(dir.path().join("x.phsaved.new").exists(), "nothing has changed");
+        fs::remove_file(&copy).unwrap();
+        assert_eq!(DataDir::open(dir.path(), "c").unwrap().load(&HubId::new("h").unwrap()).len(), 1);
+        assert!(dir.path().join("config.yaml.new").exists() && !dir.path().join("x.phsaved.new").exists());
+    }
+
+    #[test]
+    fn a_saving_that_is_lost_is_told_and_the_former_file_stays() {
         let dir = tempfile::tempdir().unwrap();
         let hub = HubId::new("h").unwrap();
+        let path = dir.path().join(name(&hub));
         let data = DataDir::open(dir.path(), "c").unwrap();
-        let in_the_way = dir.path().join(name(&hub)).with_added_extension(UNFINISHED);
+        let outcome = |data: &DataDir| {
+            while data.outcome(&hub) == Outcome::Pending {
+                thread::sleep(Duration::from_millis(1));
+            }
+            data.outcome(&hub)
+        };
+        assert_eq!(outcome(&data), Outcome::Written, "nothing was to be written");
+        data.save(part("h")).unwrap();
+        assert_eq!(outcome(&data), Outcome::Written);
+        let before = fs::read(&path).unwrap();
+        let in_the_way = path.with_added_extension(UNFINISHED);
         fs::create_dir(&in_the_way).unwrap();
         data.save(part("h")).unwrap();
-        let failed = || {
-            (0..500).any(|_| data.has_failed(&hub) || (thread::sleep(std::time::Duration::from_millis(10)), false).1)
-        };
-        assert!(failed());
-        assert!(!data.has_failed(&hub));
+        data.save(part("other")).unwrap();
+        assert_eq!((outcome(&data), fs::read(&path).unwrap()), (Outcome::Lost, before));
         fs::remove_dir(&in_the_way).unwrap();
         data.save(part("h")).unwrap();
+        assert_eq!(outcome(&data), Outcome::Written);
         drop(data);
         assert_eq!(DataDir::open(dir.path(), "c").unwrap().load(&hub).len(), 1);
     }

@@ -200,7 +200,10 @@ impl NodeBuilder {
             options.record = Some(Sink::new(files));
         }
         if let Some(dir) = self.data {
-            options.store = Some(Store::new(DataDir::open(dir, &options.cluster)?));
+            let (cluster, at) = (options.cluster.clone(), dir.clone());
+            let opened = tokio::task::spawn_blocking(move || DataDir::open(at, &cluster)).await;
+            let data = opened.map_err(|error| DataDirError::Io { path: dir, source: io::Error::other(error) })??;
+            options.store = Some(Store::new(data));
         }
         Ok(options)
     }

@@ -20,7 +20,8 @@ impl Hub {
     pub fn begin_saving(&self) -> Saving {
         let mut context = self.wire_context();
         context.names = self.lives.told();
-        Saving { context, next: Some(0) }
+        let by = Member { node: self.me.node.clone(), boot: self.mints };
+        Saving { by, context, next: Some(0) }
     }
 
     /// The next part, of some 200 KiB; `None` after the last. Between two parts the hub may go on as it likes. Nothing changes.
@@ -33,7 +34,7 @@ impl Hub {
         let assigns = listing.assigned.into_iter().map(|assigned| table.assign(&self.registry, assigned)).collect();
         Some(SavedPart {
             hub: self.config.id.clone(),
-            by: Member { node: self.me.node.clone(), boot: self.mints },
+            by: saving.by.clone(),
             token: self.token,
             lineage: self.quorum.memory.known().lineage,
             range: (from, listing.to),
@@ -69,6 +70,8 @@ impl Hub {
             self.token = self.token.max(part.token.saturating_add(TOKENS).min(1 << 62));
             self.quorum.memory.continue_lineage(part.lineage);
             self.lives_told(&self.me.node.clone(), &part.context.names);
+        }
+        if !part.entries.is_empty() {
             self.grace = Some(step.now + self.config.recovery_grace);
         }
         let last = part.is_last();
@@ -164,5 +167,42 @@ mod tests {
         let by = Member { boot: Boot(u64::MAX), ..part.by.clone() };
         assert_eq!(restore(&mut later, &SavedPart { by, ..part }), Ok(()));
         assert_eq!((later.registry().len(), later.outlived), (1, None));
+    }
+
+    /// The hub goes on between two parts: what is stopped then is not restored, what is started is in a later part or unknown,
+    /// and who saves stays the same although it mints anew.
+    #[test]
+    fn what_changes_between_two_parts_is_as_it_was_or_as_it_is() {
+        let mut hub = hub("demo", 7);
+        let id = hub.config().id.clone();
+        let start = |hub: &mut Hub, name: &str| {
+            let spec = ChildSpec::new(ChildId::new(name).unwrap(), Kind::new("k").unwrap(), alloc::vec![1; 60 << 10]);
+            let options = StartOptions { wait: false, ..StartOptions::default() };
+            ask(hub, Request::Start { hub: id.clone(), children: Vec::from([spec]), options });
+        };
+        let before = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        before.iter().for_each(|name| start(&mut hub, name));
+        let mut saving = hub.begin_saving();
+        let mut parts = Vec::from([hub.save_part(&mut saving).unwrap()]);
+        assert!(!parts[0].is_last());
+        let ids = before.map(|name| ChildId::new(name).unwrap());
+        let options = crate::request::StopOptions { wait: false, ..crate::request::StopOptions::default() };
+        ask(&mut hub, Request::Stop { hub: id.clone(), ids: ids[..4].to_vec(), options });
+        hub.mint_above(Boot(20));
+        (0..4).for_each(|at| start(&mut hub, &alloc::format!("later{at}")));
+        parts.extend(core::iter::from_fn(|| hub.save_part(&mut saving)));
+        assert!(parts.windows(2).all(|pair| pair[1].follows(&pair[0])) && parts.last().unwrap().is_last());
+
+        let mut later = self::hub("demo", 30);
+        parts.iter().for_each(|part| restore(&mut later, part).unwrap());
+        let restored: Vec<_> = later.registry().iter().map(|(id, _)| id.clone()).collect();
+        let first: Vec<_> = parts[0].children().map(|spec| spec.id.clone()).collect();
+        for (at, id) in ids.iter().enumerate() {
+            assert_eq!(restored.contains(id), at >= 4 || first.contains(id), "{id}");
+        }
+        let others = restored.iter().filter(|id| !ids.contains(id)).count();
+        let listed: usize =
+            parts[1..].iter().flat_map(|part| part.children()).filter(|spec| !ids.contains(&spec.id)).count();
+        assert_eq!(others, listed);
     }
 }

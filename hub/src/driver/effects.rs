@@ -171,7 +171,7 @@ impl Driver {
             }
             (Some(Caller::Restore(_)), Reply::Restored(Ok(()))) => {}
             (Some(Caller::Restore(hub)), Reply::Restored(Err(error))) => {
-                tracing::error!(%hub, %error, "not all that was saved is restored; that is left as it is, and nothing is saved from here on");
+                tracing::error!(%hub, %error, "what was saved is not restored in whole; it is left as it is, and nothing is saved from here on: stop the node, move the hub's data away or put a copy in its place, and start it again");
                 if let Some(saver) = &mut self.saver {
                     saver.spoil(hub);
                 }

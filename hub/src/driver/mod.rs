@@ -282,7 +282,6 @@ impl Driver {
         let Some(saver) = self.saver.as_mut().filter(|_| self.node.hub(hub).is_some()) else { return };
         let parts = saver.load(hub);
         let children: usize = parts.iter().map(SavedPart::len).sum();
-        tracing::info!(%hub, children, "restored");
         for part in parts {
             let now = self.breathe();
             self.request(
@@ -291,8 +290,8 @@ impl Driver {
                 Caller::Restore(hub.clone()),
             );
         }
-        if let Some(saver) = &mut self.saver {
-            saver.open(hub.clone());
+        if self.saver.as_mut().is_some_and(|saver| saver.open(hub.clone())) {
+            tracing::info!(%hub, children, "restored what was saved");
         }
     }
 
@@ -328,10 +327,6 @@ impl Driver {
     /// Ends children, links and listening, and waits a little for what is queued on the links to be written.
     async fn close(mut self, mut inbox: Inbox) {
         self.announce_end();
-        let until = self.now() + LAST_WRITES;
-        if let Some(saver) = self.saver.take() {
-            saver.finish(&self.node, &self.shared.runtime, until).await;
-        }
         if let Some(mut tape) = self.tape.take() {
             tape.flush();
         }
@@ -341,6 +336,9 @@ impl Driver {
         self.listening = None;
         let mut listening = true;
         let until = self.now() + LAST_WRITES;
+        if let Some(saver) = self.saver.take() {
+            saver.finish(&self.node, &self.shared.runtime, until).await;
+        }
         while (listening || !self.links.all_ended()) && self.now() < until {
             inbox.wait(&self.shared.runtime, Some(until)).await;
             for news in inbox.news.drain(..) {

@@ -8,7 +8,7 @@ use process_hub_core::saved::{SavedPart, Saving};
 use process_hub_core::{Hub, Node, Time};
 
 use crate::runtime::AnyRuntime;
-use crate::saved::Store;
+use crate::saved::{Outcome, Store};
 
 /// A hub is saved no more often than this, and than four times as long as it takes.
 const EVERY: Duration = Duration::from_secs(1);
@@ -65,11 +65,13 @@ impl Saver {
         self.spoiled.insert(hub);
     }
 
-    /// All that was saved is restored: from here on this hub is saved.
-    pub(super) fn open(&mut self, hub: HubId) {
-        if !self.spoiled.contains(&hub) {
+    /// All that was saved is restored: from here on this hub is saved. False if it could not be restored.
+    pub(super) fn open(&mut self, hub: HubId) -> bool {
+        let whole = !self.spoiled.contains(&hub);
+        if whole {
             self.hubs.entry(hub).or_default();
         }
+        whole
     }
 
     /// When there is something to do.
@@ -97,26 +99,17 @@ impl Saver {
         }
     }
 
-    /// Saves what has changed since it was saved last, as the node ends. Gives up at `until`.
+    /// Saves what has changed since it was saved last, as the node ends, and waits for all of it to be written; until then,
+    /// and no longer.
     pub(super) async fn finish(mut self, node: &Node, runtime: &AnyRuntime, until: Time) {
         for (id, kept) in &mut self.hubs {
             let Some(hub) = node.hub(id) else { continue };
-            // What was begun is finished first: then it is known whether anything has changed since.
-            for _ in 0..2 {
-                while kept.begin(hub, &self.store, runtime.now()) {
-                    match kept.give(hub, &self.store) {
-                        Given::Taken => {}
-                        Given::All => {
-                            kept.end(runtime.now());
-                            break;
-                        }
-                        Given::NoRoom if runtime.now() >= until => {
-                            tracing::error!(hub = %id, "what has changed last is not saved: the disk is too slow");
-                            return;
-                        }
-                        Given::NoRoom => runtime.sleep_until(runtime.now() + AGAIN).await,
-                    }
+            while !kept.is_kept(hub, &self.store, runtime.now()) {
+                if runtime.now() >= until {
+                    tracing::error!(hub = %id, "the last changes are not saved, for the disk is too slow, full or lost: if all nodes end now, they come back without these");
+                    break;
                 }
+                runtime.sleep_until(runtime.now() + AGAIN).await;
             }
         }
     }
@@ -128,8 +121,8 @@ impl Kept {
         if self.under_way.is_some() {
             return true;
         }
-        // Only now: what fails while it is given away is to be done again as a whole.
-        if store.0.has_failed(&hub.config().id) {
+        // Only now: what is lost while it is given away is to be done again as a whole.
+        if store.0.outcome(&hub.config().id) == Outcome::Lost {
             self.print = None;
         }
         let print = hub.saved_print();
@@ -150,6 +143,25 @@ impl Kept {
                 Given::NoRoom
             }
         }
+    }
+
+    /// Gives away as much as there is room for. Whether all that it is now is given away and written.
+    fn is_kept(&mut self, hub: &Hub, store: &Store, now: Time) -> bool {
+        // What was begun is finished first: then it is known whether anything has changed since.
+        for _ in 0..2 {
+            if !self.begin(hub, store, now) {
+                return store.0.outcome(&hub.config().id) == Outcome::Written;
+            }
+            loop {
+                match self.give(hub, store) {
+                    Given::Taken => {}
+                    Given::NoRoom => return false,
+                    Given::All => break,
+                }
+            }
+            self.end(now);
+        }
+        false
     }
 
     /// All of it is given away. Returns how long that took.

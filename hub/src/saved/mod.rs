@@ -33,8 +33,19 @@ pub trait SavedStore: Send + Sync + 'static {
     /// Hands the part back.
     fn save(&self, part: Box<SavedPart>) -> Result<(), Box<SavedPart>>;
 
-    /// Whether a saving of that hub was lost since this was asked last, such as for a full disk: it is done again.
-    fn has_failed(&self, hub: &HubId) -> bool;
+    /// What has become of the parts of that hub that were taken. One that was lost, such as for a full disk, is done again.
+    fn outcome(&self, hub: &HubId) -> Outcome;
+}
+
+/// What has become of a saving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Some of what was taken is not written yet.
+    Pending,
+    /// All that was taken is where it outlives the process; also where nothing was.
+    Written,
+    /// The last saving that was begun is lost. What was kept before is still there.
+    Lost,
 }
 
 /// A [`SavedStore`] without its type.

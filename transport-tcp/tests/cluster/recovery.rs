@@ -107,15 +107,18 @@ fn a_cluster_that_was_switched_off_comes_back() {
     let nodes = disks.cluster(None);
     start_counters(&nodes[0], "c", 30);
     agreed(&nodes.each_ref(), 30);
+    disks.all_keep(30);
     let listen = listens(&nodes);
+    // What is changed at the last moment, too.
+    start_counters(&nodes[1], "late", 1);
     nodes.iter().for_each(|node| node.signal(Signal::TERM));
     for node in nodes {
         let (status, log) = node.ended();
         assert!(status.success(), "{log:#?}");
     }
-    assert_eq!(NAMES.map(|name| kept(&disks.dir(name))), [30; 3]);
+    assert_eq!(NAMES.map(|name| kept(&disks.dir(name))), [31; 3]);
     let nodes = disks.cluster(Some(listen));
-    agreed(&nodes.each_ref(), 30);
+    agreed(&nodes.each_ref(), 31);
 }
 
 /// A node that was away brings nothing back that was stopped meanwhile.
@@ -134,6 +137,8 @@ fn an_old_disk_brings_nothing_back() {
     assert_eq!(kept(&disks.dir("n3")), 30);
     let n3 = disks.start("n3", &["--listen", &listen, "--join", &n1.listen]);
     meet(&[&n1, &n2, &n3]);
+    let restored = n3.log().iter().any(|line| line.contains("restored what was saved") && line.contains("children=30"));
+    assert!(restored, "{:#?}", n3.log());
     agreed(&[&n1, &n2, &n3], 28);
     disks.all_keep(28);
     assert_eq!(places(&n3).unwrap().len(), 28);
