@@ -240,8 +240,11 @@ impl Hub {
         let Some(record) = self.registry.record(key) else { return };
         let Some(subject) = record.subject(key) else { return };
         let up = record.mine().is_some_and(|row| row.state == RowState::Standby);
-        if !up || !self.view.is_complete() || self.supervisor.get(sequence).is_none_or(|local| local.stop.is_some()) {
+        if !up || self.supervisor.get(sequence).is_none_or(|local| local.stop.is_some()) {
             return;
+        }
+        if !self.view.is_complete() {
+            return self.work.wait(key);
         }
         let Some(transfer) = self.migrations.taker(sequence).map(|taker| &taker.transfer) else { return };
         let stage = transfer.as_ref().map(|transfer| &transfer.stage);
