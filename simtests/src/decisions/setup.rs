@@ -151,6 +151,7 @@ impl Setup {
         world.net_faults = NetFaults { jitter: self.jitter, codec: self.codec, ..NetFaults::default() };
         world.altering = self.altering;
         world.disks = self.disks;
+        world.watch.truth.disks = self.disks;
     }
 }
 

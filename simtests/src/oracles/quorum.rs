@@ -69,7 +69,7 @@ impl Oracle for Mutex {
     }
 }
 
-/// S5: the tokens handed to instances of a child only grow, and a resource that remembers the highest it was shown never
+/// S5: as long as somebody remembers, the tokens handed to instances of a child only grow, and a resource that remembers the highest it was shown never
 /// has to turn down whoever serves it, but the old one of two copies that serve while the child moves.
 #[derive(Debug, Default)]
 pub(super) struct TokenOrder {
@@ -83,7 +83,7 @@ impl Oracle for TokenOrder {
     }
 
     fn wants(&self) -> u32 {
-        kind::EFFECT | kind::APPLIED
+        kind::EFFECT | kind::APPLIED | kind::DIED
     }
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
@@ -91,6 +91,8 @@ impl Oracle for TokenOrder {
             return;
         }
         match *seen {
+            // Nothing that a node can know says how high tokens were.
+            Seen::Died { .. } if truth.all_have_forgotten() => *self = Self::default(),
             Seen::Effect { host, effect: Effect::Start { spec, token, .. } } => {
                 let before = self.handed.insert(spec.id.clone(), token.clone());
                 let grows = before

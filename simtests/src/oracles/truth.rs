@@ -145,6 +145,8 @@ pub(crate) struct Truth {
     pub(crate) bounds: Bounds,
     /// The present, in microseconds.
     pub(crate) now: u64,
+    /// Whether what a node knew as it died comes back with its next life.
+    pub(crate) disks: bool,
     /// Every host.
     pub(crate) hosts: Vec<HostTruth>,
     /// Every instance there ever was.
@@ -192,6 +194,12 @@ impl Truth {
         let over =
             |(host, life): &(HostId, u32)| self.hosts[*host].member.is_none() || self.hosts[*host].lives != *life;
         self.members.get(member).is_some_and(over)
+    }
+
+    /// Whether nobody is left who knows what was before: all are dead, or have yet to learn it from others.
+    #[must_use]
+    pub(crate) fn all_have_forgotten(&self) -> bool {
+        !self.disks && !self.hosts.iter().any(|host| host.phase.is_some_and(|phase| phase >= Phase::Ready))
     }
 
     /// The instances of a child that are not gone.

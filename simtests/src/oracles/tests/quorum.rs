@@ -63,6 +63,20 @@ fn s5_a_token_that_does_not_grow() {
     }
 }
 
+/// Who remembers keeps tokens in order; where nobody does, they begin anew, unless disks do.
+#[test]
+fn s5_begins_anew_once_all_have_forgotten() {
+    for (dead, disks, fires) in [(2, false, true), (3, false, false), (3, true, true)] {
+        let mut bench = Bench::quorate();
+        bench.watch.truth.disks = disks;
+        bench.run_with(0, 1, 0, 9);
+        (0..dead).for_each(|host| bench.see(&Seen::Died { host }));
+        (0..dead).for_each(|host| bench.see(&Seen::Booted { host, member: &lived(host, 2) }));
+        bench.run_with(0, 1, 0, 5);
+        assert_eq!(bench.fired().contains(&"S5"), fires, "{dead} dead, disks {disks}");
+    }
+}
+
 #[test]
 fn s5_a_resource_is_shown_an_older_token() {
     let mut bench = Bench::quorate();
