@@ -1,6 +1,6 @@
 //! What hubs have declared is kept in a store, and comes back from it.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod support;
 
