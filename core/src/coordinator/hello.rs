@@ -1,6 +1,6 @@
 //! Two members find out that they speak for the same hub, and where their streams stand.
 
-use super::{Step, Way};
+use super::{Delivery, Step};
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::NodeId;
@@ -27,7 +27,7 @@ impl Hub {
         self.send(step, &member, HubMessage::Hello(hello));
     }
 
-    pub(super) fn hello(&mut self, step: &mut Step<'_>, from: &NodeId, hello: Hello, way: Way) {
+    pub(super) fn hello(&mut self, step: &mut Step<'_>, from: &NodeId, hello: Hello, delivery: Delivery) {
         if let Some(known) = &hello.known {
             return self.turned_away(step, from, known);
         }
@@ -40,10 +40,10 @@ impl Hub {
         peer.minted = hello.minted;
         let life = Life { boot: peer.member.boot, mints: hello.minted, forgotten: false };
         self.lives.meet(from, life);
-        match way {
+        match delivery {
             // What others have said in its name it cannot outbid: their version may be the highest there is.
-            Way::Direct => peer.attributes = hello.attributes,
-            Way::Relayed => {
+            Delivery::Direct => peer.attributes = hello.attributes,
+            Delivery::Relayed => {
                 peer.describes(hello.attributes);
             }
         }

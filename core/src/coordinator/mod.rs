@@ -45,7 +45,7 @@ use crate::time::Time;
 
 /// How a message came.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Delivery {
     /// Over a link to its sender.
     Direct,
     /// Through another member.
@@ -94,8 +94,8 @@ impl Hub {
             HubInput::MemberDown(member) => self.member_down(step, &member),
             HubInput::Reachable(member) => self.reachable(step, &member),
             HubInput::Raised(me) => self.raised(step, me),
-            HubInput::Message { from, body } => self.message(step, from, body, Way::Direct),
-            HubInput::Relayed { origin, body } => self.message(step, origin, body, Way::Relayed),
+            HubInput::Message { from, body } => self.message(step, from, body, Delivery::Direct),
+            HubInput::Relayed { origin, body } => self.message(step, origin, body, Delivery::Relayed),
             HubInput::Request { id, request } => match request {
                 Request::Start { children, options, .. } => self.start(step, id, children, options),
                 Request::Stop { ids, options, .. } => self.stop(step, id, ids, options),
@@ -163,7 +163,7 @@ impl Hub {
         !self.outbox.is_empty() || self.has_rows_to_list()
     }
 
-    fn message(&mut self, step: &mut Step<'_>, from: Member, body: HubMessage, way: Way) {
+    fn message(&mut self, step: &mut Step<'_>, from: Member, body: HubMessage, delivery: Delivery) {
         #[cfg(feature = "sabotage")]
         if self.is_sabotaged(crate::config::Sabotage::AcceptOldBoot)
             && let (Some(peer), HubMessage::Batch { batch, .. }) = (self.peers.get(&from.node), &body)
@@ -179,7 +179,7 @@ impl Hub {
             return self.turn_away(step, &from, &body);
         }
         match body {
-            HubMessage::Hello(hello) => self.hello(step, &from.node, hello, way),
+            HubMessage::Hello(hello) => self.hello(step, &from.node, hello, delivery),
             HubMessage::Bye => self.member_down(step, &from),
             _ if !self.peers.get(&from.node).is_some_and(crate::peer::Peer::is_accepted) => (),
             HubMessage::Batch { epoch, number, batch } => self.batch(step, &from.node, epoch, number, &batch),

@@ -290,7 +290,7 @@ impl Driver {
                 Caller::Restore(hub.clone()),
             );
         }
-        if self.saver.as_mut().is_some_and(|saver| saver.open(hub.clone())) {
+        if self.saver.as_mut().is_some_and(|saver| saver.open(hub.clone())) && children > 0 {
             tracing::info!(%hub, children, "restored what was saved");
         }
     }
