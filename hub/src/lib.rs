@@ -49,7 +49,9 @@ pub use error::{
     StopError,
 };
 pub use events::{Events, HubEvent};
-pub use handle::{Hub, HubBuilder, ListScope, NodeHandle, Pending, StartChildren, StopChildren};
+pub use handle::{
+    ChildList, ChildLookup, Hub, HubBuilder, ListScope, NodeHandle, Pending, StartChildren, StopChildren,
+};
 pub use hooks::{HandlerInfo, HookError, HookHandler};
 pub use instance::timers::TimerKey;
 pub use options::{LinkLimits, NodeOptions};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::HashTable;
@@ -18,6 +18,8 @@ use process_hub_core::steering::Steering;
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::handle::{ChildList, ChildLookup};
+
 const SHARDS: usize = 64;
 
 /// The mirror of one hub's registry.
@@ -27,8 +29,8 @@ pub(crate) struct ReadView {
     shards: Box<[RwLock<HashTable<Row>>]>,
     members: RwLock<Arc<[Member]>>,
     cells: Mutex<HashMap<Member, Arc<MemberCell>>>,
-    /// Whether the hub has no quorum, so that all of this may be out of date.
-    locked: AtomicBool,
+    /// How often the hub was locked or unlocked: odd while it has no quorum, so that all of this may be out of date.
+    locks: AtomicU64,
     steering: RwLock<Arc<Steering>>,
 }
 
@@ -61,16 +63,20 @@ impl ReadView {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             members: RwLock::new(Arc::new([local])),
             cells: Mutex::default(),
-            locked: AtomicBool::new(false),
+            locks: AtomicU64::new(0),
             steering: RwLock::default(),
         }
     }
 
     // ---- writing: the driver
 
-    /// Whether the hub is locked from here on.
+    /// Whether the hub is locked from here on. What a locked hub knows is put in after this says that it is locked, and what
+    /// it knows once it is unlocked before this says so: then no answer lacks its mark.
     pub(crate) fn lock(&self, locked: bool) {
-        self.locked.store(locked, Ordering::Release);
+        let locks = self.locks.load(Ordering::Relaxed);
+        if is_odd(locks) != locked {
+            self.locks.store(locks + 1, Ordering::Release);
+        }
     }
 
     /// What operators have said, as of here.
@@ -138,7 +144,7 @@ impl ReadView {
     // ---- reading: anybody
 
     pub(crate) fn is_locked(&self) -> bool {
-        self.locked.load(Ordering::Acquire)
+        is_odd(self.locks.load(Ordering::Acquire))
     }
 
     pub(crate) fn pid(&self, id: &ChildId) -> Option<Pid> {
@@ -154,13 +160,20 @@ impl ReadView {
         row.map_or_else(Vec::new, |row| row.live().map(Placed::pid).collect())
     }
 
-    pub(crate) fn lookup(&self, id: &ChildId) -> Option<Lookup> {
+    pub(crate) fn lookup(&self, id: &ChildId) -> Option<ChildLookup> {
         let hash = self.hash(id);
-        self.read(hash).find(hash, |row| row.id == *id)?.lookup()
+        let (found, stale) = self.marked(|| self.read(hash).find(hash, |row| row.id == *id)?.lookup());
+        found.map(|lookup| marked(lookup, stale))
     }
 
     /// Running children, those of one member or of all, whose recipe passes `wanted`, sorted by name.
-    pub(crate) fn list(&self, only: Option<&Member>, wanted: impl Fn(&ChildSpec) -> bool) -> Vec<(ChildId, Vec<Pid>)> {
+    pub(crate) fn list(&self, only: Option<&Member>, wanted: impl Fn(&ChildSpec) -> bool) -> ChildList {
+        let (mut children, stale) = self.marked(|| self.running(only, wanted));
+        children.sort_unstable();
+        ChildList { children, stale }
+    }
+
+    fn running(&self, only: Option<&Member>, wanted: impl Fn(&ChildSpec) -> bool) -> Vec<(ChildId, Vec<Pid>)> {
         let mut list = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
@@ -172,17 +185,27 @@ impl ReadView {
                 }
             }
         }
-        list.sort_unstable();
         list
     }
 
-    pub(crate) fn dump(&self) -> BTreeMap<ChildId, Lookup> {
-        let mut dump = BTreeMap::new();
-        for shard in &self.shards {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            dump.extend(shard.iter().filter_map(|row| Some((row.id.clone(), row.lookup()?))));
-        }
-        dump
+    pub(crate) fn dump(&self) -> BTreeMap<ChildId, ChildLookup> {
+        let (rows, stale) = self.marked(|| {
+            let mut rows = Vec::new();
+            for shard in &self.shards {
+                let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+                rows.extend(shard.iter().filter_map(|row| Some((row.id.clone(), row.lookup()?))));
+            }
+            rows
+        });
+        rows.into_iter().map(|(id, lookup)| (id, marked(lookup, stale))).collect()
+    }
+
+    /// Reads, and says whether the hub was locked at any moment meanwhile. (Whoever sees a row or a cell that was written
+    /// under a lock sees that lock, too: the one was written after the other.)
+    fn marked<T>(&self, read: impl FnOnce() -> T) -> (T, bool) {
+        let before = self.locks.load(Ordering::Acquire);
+        let found = read();
+        (found, is_odd(before) || self.locks.load(Ordering::Acquire) != before)
     }
 
     /// How many copies run on each member of the view that runs any.
@@ -253,6 +276,15 @@ impl Placed {
     }
 }
 
+fn is_odd(locks: u64) -> bool {
+    locks % 2 == 1
+}
+
+fn marked(lookup: Lookup, stale: bool) -> ChildLookup {
+    let Lookup { spec, placements } = lookup;
+    ChildLookup { spec, placements, stale }
+}
+
 impl fmt::Debug for ReadView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadView").field("rows", &self.len()).finish_non_exhaustive()
@@ -287,7 +319,8 @@ mod tests {
         for (name, on) in [("a", &n1), ("b", &n2)] {
             view.apply(&id(name), lookup(name, &[(on, 7)]));
         }
-        assert_eq!(view.lookup(&id("b")), lookup("b", &[(&n2, 7)]), "token and issuer survive");
+        let put_in = lookup("b", &[(&n2, 7)]).map(|lookup| marked(lookup, false));
+        assert_eq!(view.lookup(&id("b")), put_in, "token and issuer survive");
         assert_eq!(view.pid(&id("a")).unwrap().to_string(), "n1/1/7");
         assert_eq!(view.list(Some(&n1), |_| true).len(), 1);
         assert_eq!(view.list(None, |_| true).len(), 2);
@@ -312,5 +345,55 @@ mod tests {
         assert_eq!(view.pid(&id("b")), None);
         view.apply(&id("b"), lookup("b", &[(&n2, 9)]));
         assert_eq!(view.pid(&id("b")).unwrap().sequence, 9);
+    }
+
+    #[test]
+    fn what_is_read_under_a_lock_is_marked() {
+        let n1 = member("n1", 1);
+        let view = ReadView::new(3, n1.clone());
+        view.apply(&id("a"), lookup("a", &[(&n1, 7)]));
+        let marks =
+            || (view.lookup(&id("a")).unwrap().stale, view.list(None, |_| true).stale, view.dump()[&id("a")].stale);
+        assert_eq!(marks(), (false, false, false));
+        view.lock(true);
+        view.lock(true);
+        assert!(view.is_locked());
+        assert_eq!(marks(), (true, true, true));
+        assert!(view.list(None, |_| false).stale, "nothing found may be out of date, too");
+        view.lock(false);
+        assert!(!view.is_locked());
+        assert_eq!(marks(), (false, false, false));
+        // A lock that begins while something is read, or comes and goes.
+        assert!(view.marked(|| view.lock(true)).1);
+        view.lock(false);
+        let briefly = || {
+            view.lock(true);
+            view.lock(false);
+        };
+        assert!(view.marked(briefly).1);
+    }
+
+    #[test]
+    fn a_reader_beside_the_driver_sees_no_row_of_a_locked_hub_without_its_mark() {
+        let n1 = member("n1", 1);
+        let view = ReadView::new(3, n1.clone());
+        let rows = [lookup("a", &[(&n1, 7)]), lookup("a", &[(&n1, 8)])];
+        view.apply(&id("a"), rows[0].clone());
+        let done = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for _ in 0..50_000 {
+                    view.lock(true);
+                    view.apply(&id("a"), rows[1].clone());
+                    view.apply(&id("a"), rows[0].clone());
+                    view.lock(false);
+                }
+                done.store(true, Ordering::Release);
+            });
+            while !done.load(Ordering::Acquire) {
+                let seen = view.lookup(&id("a")).unwrap();
+                assert!(seen.stale || seen.placements[0].pid.sequence == 7, "a row of the locked hub, unmarked");
+            }
+        });
     }
 }

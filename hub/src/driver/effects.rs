@@ -58,7 +58,11 @@ impl Driver {
             Effect::Hook { hub, event } => self.hook(&hub, event),
             Effect::RegistryChanged { hub, id } => {
                 if let (Some(hub), Some(core)) = (self.children.hub(&hub), self.node.hub(&hub)) {
-                    hub.shared().view.apply(&id, core.registry().lookup(&id));
+                    let view = &hub.shared().view;
+                    if core.is_locked() {
+                        view.lock(true);
+                    }
+                    view.apply(&id, core.registry().lookup(&id));
                 }
             }
             Effect::SampleLoad { hub } => {
@@ -92,9 +96,13 @@ impl Driver {
         let members = core.view();
         if let Some(hub) = self.children.hub(id) {
             let shown: Vec<_> = core.registry().shown().collect();
-            hub.shared().view.install(members.clone(), &shown);
-            hub.shared().view.lock(core.is_locked());
-            hub.shared().view.steer(core.steering());
+            let view = &hub.shared().view;
+            if core.is_locked() {
+                view.lock(true);
+            }
+            view.install(members.clone(), &shown);
+            view.lock(core.is_locked());
+            view.steer(core.steering());
             hub.shared().phase.send_if_modified(|phase| {
                 let changed = *phase != Some(core.phase());
                 *phase = Some(core.phase());

@@ -11,7 +11,6 @@ use process_hub_core::config::HubConfig;
 use process_hub_core::hook::HookKind;
 use process_hub_core::id::{ChildId, HubId, Kind, Member, NodeId, Pid};
 use process_hub_core::message::Phase;
-use process_hub_core::registry::Lookup;
 use process_hub_core::request::{ChildFailure, Failure, Reply, Request, Target};
 use process_hub_core::spec::ChildSpec;
 use smol_str::SmolStr;
@@ -23,7 +22,7 @@ use crate::contain::contained;
 use crate::driver::ChildReport;
 use crate::error::{CallError, Closed, OpenHubError, StartError, StopError};
 use crate::events::{Events, HubEvent};
-use crate::handle::{Command, NodeShared, StartChildren, StopChildren, ask};
+use crate::handle::{ChildList, ChildLookup, Command, NodeShared, StartChildren, StopChildren, ask};
 use crate::hooks::{Change, HandlerInfo, HookError, HookHandler, Hooks};
 use crate::kinds::Kinds;
 use crate::runtime::AnyRuntime;
@@ -271,41 +270,43 @@ impl Hub {
 
     // ---- reading: from a mirror of this node's registry, without waiting
 
-    /// The instance that serves for a child; `None` when none does as far as this node knows.
+    /// The instance that serves for a child; `None` when none does as far as this node knows. A bare pid does not say
+    /// whether the hub is locked: where that counts, ask [`Hub::child_lookup`].
     #[must_use]
     pub fn get_pid(&self, id: &ChildId) -> Option<Pid> {
         self.0.view.pid(id)
     }
 
-    /// All running copies of a child, the active one first.
+    /// All running copies of a child, the active one first; as bare as [`Hub::get_pid`].
     #[must_use]
     pub fn get_pids(&self, id: &ChildId) -> Vec<Pid> {
         self.0.view.pids(id)
     }
 
-    /// All that is known of a child: recipe, metadata (in the recipe), copies with roles and tokens. `None` when it is
-    /// neither declared nor running.
+    /// All that is known of a child: recipe, metadata (in the recipe), copies with roles and tokens; marked as stale while
+    /// the hub is locked. `None` when it is neither declared nor running.
     #[must_use]
-    pub fn child_lookup(&self, id: &ChildId) -> Option<Lookup> {
+    pub fn child_lookup(&self, id: &ChildId) -> Option<ChildLookup> {
         self.0.view.lookup(id)
     }
 
-    /// The children that run, with their copies, sorted by name.
+    /// The children that run, with their copies, sorted by name; marked as stale while the hub is locked.
     #[must_use]
-    pub fn process_list(&self, scope: ListScope) -> Vec<(ChildId, Vec<Pid>)> {
+    pub fn process_list(&self, scope: ListScope) -> ChildList {
         let only = (scope == ListScope::Local).then(|| self.member());
         self.0.view.list(only, |_| true)
     }
 
-    /// The children that run and carry this text under the metadata key `tag`, with their copies, sorted by name.
+    /// The children that run and carry this text under the metadata key `tag`, with their copies, sorted by name; marked
+    /// as stale while the hub is locked.
     #[must_use]
-    pub fn tag_query(&self, tag: &str) -> Vec<(ChildId, Vec<Pid>)> {
+    pub fn tag_query(&self, tag: &str) -> ChildList {
         self.0.view.list(None, |spec| spec.metadata.tag() == Some(tag))
     }
 
-    /// Everything that is known, by name.
+    /// Everything that is known, by name; each marked as stale while the hub is locked.
     #[must_use]
-    pub fn registry_dump(&self) -> BTreeMap<ChildId, Lookup> {
+    pub fn registry_dump(&self) -> BTreeMap<ChildId, ChildLookup> {
         self.0.view.dump()
     }
 
@@ -342,7 +343,7 @@ impl Hub {
     }
 
     /// Whether the hub has lost its quorum, or not had it yet, and refuses changes; what lookups answer may be out of
-    /// date meanwhile. Never so without a quorum strategy.
+    /// date meanwhile, and says so where it can. Never so without a quorum strategy.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.0.view.is_locked()

@@ -1,6 +1,7 @@
 //! What a program holds: a node, its hubs, and the operations on them.
 
 mod hub;
+mod lookup;
 mod node;
 mod pending;
 mod start;
@@ -8,6 +9,7 @@ mod steer;
 mod stop;
 
 pub use hub::{Hub, HubBuilder, ListScope};
+pub use lookup::{ChildList, ChildLookup};
 pub use node::NodeHandle;
 pub use pending::Pending;
 pub use start::StartChildren;

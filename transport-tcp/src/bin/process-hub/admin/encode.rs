@@ -1,7 +1,6 @@
 //! From what the hub knows to what the API says.
 
-use process_hub::Hub;
-use process_hub_core::registry::Lookup;
+use process_hub::{ChildLookup, Hub};
 use process_hub_core::request::{Failure, StartResult, StopResult};
 use process_hub_core::spec::{ChildSpec, MetaValue, Metadata};
 use serde_json::{Map, Value, json};
@@ -11,7 +10,7 @@ use crate::api::{
 };
 
 /// A child, as the registry shows it.
-pub(super) fn child(hub: &Hub, lookup: &Lookup) -> ChildRow {
+pub(super) fn child(hub: &Hub, lookup: &ChildLookup) -> ChildRow {
     let spec = lookup.spec.as_deref();
     let placements = lookup.placements.iter().map(|placement| PlacementRow {
         node: placement.pid.node.to_string(),
@@ -20,7 +19,7 @@ pub(super) fn child(hub: &Hub, lookup: &Lookup) -> ChildRow {
         token: placement.token.to_string(),
     });
     ChildRow {
-        stale: hub.is_locked(),
+        stale: lookup.stale,
         spec: spec.map(|spec| SpecRow {
             id: spec.id.to_string(),
             kind: spec.kind.to_string(),

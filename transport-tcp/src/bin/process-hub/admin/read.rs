@@ -8,9 +8,8 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use process_hub::{Hub, NodeHandle};
+use process_hub::{ChildLookup, Hub, NodeHandle};
 use process_hub_core::id::ChildId;
-use process_hub_core::registry::Lookup;
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -97,7 +96,7 @@ pub(super) async fn registry(
 }
 
 /// The rows as one JSON object, written piece by piece as the client reads.
-fn json_body(hub: Hub, rows: BTreeMap<ChildId, Lookup>, limit: usize) -> Response {
+fn json_body(hub: Hub, rows: BTreeMap<ChildId, ChildLookup>, limit: usize) -> Response {
     let rows = rows.into_iter().take(limit);
     let pieces = futures_util::stream::unfold(Some((rows, b'{')), move |state| {
         let hub = hub.clone();
@@ -125,7 +124,7 @@ fn json_body(hub: Hub, rows: BTreeMap<ChildId, Lookup>, limit: usize) -> Respons
     ([(CONTENT_TYPE, "application/json")], Body::from_stream(pieces)).into_response()
 }
 
-fn row(text: &mut Vec<u8>, hub: &Hub, id: &ChildId, lookup: &Lookup) -> Result<(), serde_json::Error> {
+fn row(text: &mut Vec<u8>, hub: &Hub, id: &ChildId, lookup: &ChildLookup) -> Result<(), serde_json::Error> {
     serde_json::to_writer(&mut *text, id)?;
     text.push(b':');
     serde_json::to_writer(text, &encode::child(hub, lookup))
