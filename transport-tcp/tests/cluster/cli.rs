@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::cluster::{agreed, cluster, start_counters};
 use crate::support::process::{Node, run};
+use crate::support::{until, when};
 
 /// Runs a client command against `node`: its status and its standard output.
 fn client(node: &Node, args: &[&str]) -> (i32, String) {
@@ -72,6 +73,21 @@ fn a_manifest_can_be_started_and_its_result_read() {
     assert_eq!(client(&node, &["start", "--file", manifest]).0, 1, "they exist already");
     let (status, said) = client(&node, &["start", "--file", manifest, "--skip-existing-check", "--json"]);
     assert_eq!((status, json_of(&said)["errors"].as_array().unwrap().len()), (1, 300));
+}
+
+#[test]
+fn children_that_do_not_start_are_left_out_of_the_log_if_that_is_asked() {
+    let node = Node::start("n1", &[]);
+    start_counters(&node, "c", 2);
+    let again = |id: &str, more: &[&str]| {
+        let args = [&["start", id, "--kind", "counter", "--skip-existing-check"], more].concat();
+        assert_eq!(client(&node, &args).0, 1, "it exists already");
+    };
+    again("c0", &["--disable-logging"]);
+    again("c1", &[]);
+    let logged = || -> Vec<String> { node.log().into_iter().filter(|line| line.contains("was not started")).collect() };
+    until("the second one is logged", || when(!logged().is_empty(), ()));
+    assert!(matches!(logged().as_slice(), [one] if one.contains("c1")), "{:?}", logged());
 }
 
 #[test]

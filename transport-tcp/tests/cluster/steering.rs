@@ -3,29 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::support::cluster::{CHILDREN, add, agreed, cluster, meet, places, start_counters};
-use crate::support::process::{Node, run};
+use crate::support::http::refused;
+use crate::support::process::{Node, client, says};
 use crate::support::{until, when};
 
 const HUB: &str = "/v1/hubs/demo";
-
-/// Runs a command against `node`: its status, and what it printed.
-fn client(node: &Node, args: &[&str]) -> (i32, String) {
-    let output = run(&[args, &["--admin", &node.admin]].concat());
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
-}
-
-/// A command that must succeed, and say these words.
-fn says(node: &Node, args: &[&str], words: &str) {
-    let (status, said) = client(node, args);
-    assert!(status == 0 && said.contains(words), "{args:?} ended with {status} and said {said:?}, not {words:?}");
-}
-
-/// A request that must be refused so.
-fn refused((status, body): &(u16, Value), wanted: u16, code: &str) {
-    assert_eq!((*status, &body["error"]["code"]), (wanted, &json!(code)), "{body}");
-    assert!(body["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{body} says not what to do");
-}
 
 /// How many run on `name`, as `node` sees it; an error while some are on their way.
 fn count_on(node: &Node, name: &str) -> Result<usize, String> {
@@ -159,6 +141,39 @@ fn a_paused_hub_moves_nothing_until_it_is_resumed() {
         when(own >= 8, own).map_err(|own| format!("{own} of 8"))
     });
     agreed(&[&n1, &n2, &n3], 60);
+}
+
+#[test]
+fn the_move_budget_of_a_running_hub_can_be_read() {
+    let node = Node::start("n1", &["--set", "concurrent_moves=7"]);
+    let (status, steering) = node.get(&format!("{HUB}/steering"));
+    assert_eq!((status, &steering["concurrent_moves"]), (200, &json!(7)), "{steering}");
+    says(&node, &["hubs"], "at most 7 at a time are on their way from a node");
+}
+
+#[test]
+fn a_node_that_is_gone_for_good_is_forgotten() {
+    let [n1, n2, n3] = cluster(["n1", "n2", "n3"]);
+    start_counters(&n1, "c", 30);
+    agreed(&[&n1, &n2, &n3], 30);
+    let forget = |name: &str| n1.post(&format!("{HUB}/forget"), &json!({ "node": name }));
+    refused(&forget("n2"), 409, "still_here");
+    refused(&forget("n1"), 409, "still_here");
+    refused(&forget("n9"), 404, "unknown_name");
+    refused(&forget(""), 400, "bad_name");
+    refused(&n1.post(&format!("{HUB}/forget"), &json!({})), 400, "malformed_request");
+    let (status, said) = client(&n1, &["forget", "n2"]);
+    assert!(status == 1 && said.contains("stop it, and forget it when it is down"), "{said}");
+    n3.kill();
+    meet(&[&n1, &n2]);
+    says(&n1, &["forget", "n3"], "nothing is kept for the sake of n3 any more");
+    refused(&forget("n3"), 404, "unknown_name");
+    agreed(&[&n1, &n2], 30);
+    // Started anew, it takes part like any other.
+    let n3 = Node::start("n3", &["--join", &n1.listen]);
+    meet(&[&n1, &n2, &n3]);
+    agreed(&[&n1, &n2, &n3], 30);
+    refused(&forget("n3"), 409, "still_here");
 }
 
 #[test]

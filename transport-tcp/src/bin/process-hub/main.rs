@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Resume(args) => client::resume(&args),
         Command::SetWeight(args) => client::set_weight(&args),
         Command::SetLabels(args) => client::set_labels(&args),
+        Command::Forget(args) => client::forget(&args),
         Command::ResetClusterSize(args) => client::reset_cluster_size(&args),
         Command::Replay(args) => replay::run(&args),
     };

@@ -14,11 +14,16 @@ pub(crate) type Places = BTreeMap<String, (String, String)>;
 
 /// Nodes of these names, each told where the first one is, once they see each other.
 pub(crate) fn cluster<const N: usize>(names: [&str; N]) -> [Node; N] {
+    cluster_with(names, &[])
+}
+
+/// The same, and each is told this, too.
+pub(crate) fn cluster_with<const N: usize>(names: [&str; N], args: &[&str]) -> [Node; N] {
     let mut first: Option<String> = None;
     let nodes = names.map(|name| match &first {
-        Some(addr) => Node::start(name, &["--join", addr]),
+        Some(addr) => Node::start(name, &[args, &["--join", addr]].concat()),
         None => {
-            let node = Node::start(name, &[]);
+            let node = Node::start(name, args);
             first = Some(node.listen.clone());
             node
         }

@@ -38,6 +38,19 @@ pub(crate) fn run(args: &[&str]) -> Output {
     Output { status: child.wait().unwrap(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
+/// Runs a command against `node`: its status, and what it printed.
+pub(crate) fn client(node: &Node, args: &[&str]) -> (i32, String) {
+    let output = run(&[args, &["--admin", &node.admin]].concat());
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+/// A command that must succeed, and say these words.
+pub(crate) fn says(node: &Node, args: &[&str], words: &str) {
+    let (status, said) = client(node, args);
+    assert!(status == 0 && said.contains(words), "{args:?} ended with {status} and said {said:?}, not {words:?}");
+}
+
 fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

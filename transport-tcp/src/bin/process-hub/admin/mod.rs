@@ -144,13 +144,14 @@ fn steering() -> Router<NodeHandle> {
         .route("/v1/hubs/{hub}/resume", post(steer::resume))
         .route("/v1/hubs/{hub}/weight", post(steer::weight))
         .route("/v1/hubs/{hub}/labels", post(steer::labels))
+        .route("/v1/hubs/{hub}/forget", post(steer::forget))
         .route("/v1/hubs/{hub}/cluster-size", post(steer::cluster_size))
 }
 
 async fn no_such_route(uri: Uri) -> ApiError {
     let hint = "the routes are /v1/health, /v1/members, /v1/hubs; /registry, /children, /steering, /plan, /cordon, \
-                /uncordon, /drain, /undrain, /leave, /pause, /resume, /weight, /labels, /cluster-size under /v1/hubs/{hub}; \
-                /call, /explain, /migrate under /v1/hubs/{hub}/children/{id}";
+                /uncordon, /drain, /undrain, /leave, /pause, /resume, /weight, /labels, /forget, /cluster-size under \
+                /v1/hubs/{hub}; /call, /explain, /migrate under /v1/hubs/{hub}/children/{id}";
     ApiError::not_found("unknown_route", format!("there is nothing at {}", uri.path()), hint)
 }
 
@@ -175,7 +176,12 @@ fn child_id(text: &str) -> Result<ChildId, ApiError> {
 }
 
 fn unknown_child(hub: &Hub, id: &ChildId) -> ApiError {
-    ApiError::not_found("unknown_child", format!("hub `{}` has no child `{id}`", hub.id()), "start it first")
+    let hint = if hub.is_locked() {
+        "the hub is locked on this node, which may be out of date: ask one that has its quorum"
+    } else {
+        "start it first"
+    };
+    ApiError::not_found("unknown_child", format!("hub `{}` has no child `{id}`", hub.id()), hint)
 }
 
 /// Where to serve: `off`, a port, or a host and a port.

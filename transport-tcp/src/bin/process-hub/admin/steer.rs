@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::write::{Wait, closed, wait_of};
 use super::{child_id, hub};
 use crate::api::steering::{
-    CopyRow, Done, DrainedRow, ExplanationRow, LabelsBody, MigrateBody, MigratedRow, NodeRow, ObstacleRow, PlanBody,
-    RuleRow, SizeBody, SteeringRow, WeightBody,
+    CopyRow, Done, DrainedRow, ExplanationRow, ForgetBody, LabelsBody, MigrateBody, MigratedRow, NodeRow, ObstacleRow,
+    PlanBody, RuleRow, SizeBody, SteeringRow, WeightBody,
 };
 
 /// How long a move is waited for, if the request does not say.
@@ -29,53 +29,43 @@ type Body<T> = Result<Json<T>, JsonRejection>;
 
 pub(super) async fn steering(State(node): State<NodeHandle>, path: Named) -> Result<Json<SteeringRow>, ApiError> {
     let Path(name) = path?;
-    let steering = hub(&node, &name)?.steering();
+    let hub = hub(&node, &name)?;
+    let steering = hub.steering();
     let nodes = steering.nodes.iter().map(|(name, steering)| {
         let labels = steering.labels.iter().map(ToString::to_string).collect();
         let row = NodeRow { weight: steering.weight, labels, cordoned: steering.cordoned, draining: steering.draining };
         (name.to_string(), row)
     });
-    Ok(Json(SteeringRow { paused: steering.paused, nodes: nodes.collect() }))
+    let concurrent_moves = hub.config().concurrent_moves;
+    Ok(Json(SteeringRow { paused: steering.paused, concurrent_moves, nodes: nodes.collect() }))
 }
 
 pub(super) async fn cordon(State(node): State<NodeHandle>, path: Named) -> Result<Json<Done>, ApiError> {
-    let Path(name) = path?;
-    let hub = hub(&node, &name)?;
-    done(&hub, hub.cordon().await)
+    done(&node, path, async |hub| hub.cordon().await).await
 }
 
 pub(super) async fn uncordon(State(node): State<NodeHandle>, path: Named) -> Result<Json<Done>, ApiError> {
-    let Path(name) = path?;
-    let hub = hub(&node, &name)?;
-    done(&hub, hub.uncordon().await)
+    done(&node, path, async |hub| hub.uncordon().await).await
 }
 
 pub(super) async fn undrain(State(node): State<NodeHandle>, path: Named) -> Result<Json<Done>, ApiError> {
-    let Path(name) = path?;
-    let hub = hub(&node, &name)?;
-    done(&hub, hub.undrain().await)
+    done(&node, path, async |hub| hub.undrain().await).await
 }
 
 pub(super) async fn pause(State(node): State<NodeHandle>, path: Named) -> Result<Json<Done>, ApiError> {
-    let Path(name) = path?;
-    let hub = hub(&node, &name)?;
-    done(&hub, hub.pause().await)
+    done(&node, path, async |hub| hub.pause().await).await
 }
 
 pub(super) async fn resume(State(node): State<NodeHandle>, path: Named) -> Result<Json<Done>, ApiError> {
-    let Path(name) = path?;
-    let hub = hub(&node, &name)?;
-    done(&hub, hub.resume().await)
+    done(&node, path, async |hub| hub.resume().await).await
 }
-
 pub(super) async fn weight(
     State(node): State<NodeHandle>,
     path: Named,
     body: Body<WeightBody>,
 ) -> Result<Json<Done>, ApiError> {
-    let (Path(name), Json(body)) = (path?, body?);
-    let hub = hub(&node, &name)?;
-    done(&hub, hub.set_weight(body.weight).await)
+    let Json(body) = body?;
+    done(&node, path, async |hub| hub.set_weight(body.weight).await).await
 }
 
 pub(super) async fn labels(
@@ -83,9 +73,18 @@ pub(super) async fn labels(
     path: Named,
     body: Body<LabelsBody>,
 ) -> Result<Json<Done>, ApiError> {
-    let (Path(name), Json(body)) = (path?, body?);
-    let hub = hub(&node, &name)?;
-    done(&hub, hub.set_labels(body.labels.iter().collect()).await)
+    let Json(body) = body?;
+    done(&node, path, async |hub| hub.set_labels(body.labels.iter().collect()).await).await
+}
+
+pub(super) async fn forget(
+    State(node): State<NodeHandle>,
+    path: Named,
+    body: Body<ForgetBody>,
+) -> Result<Json<Done>, ApiError> {
+    let Json(body) = body?;
+    let name = node_id(&body.node)?;
+    done(&node, path, async |hub| hub.forget_node(&name).await).await
 }
 
 pub(super) async fn cluster_size(
@@ -93,10 +92,8 @@ pub(super) async fn cluster_size(
     path: Named,
     body: Body<SizeBody>,
 ) -> Result<Json<Done>, ApiError> {
-    let (Path(name), Json(body)) = (path?, body?);
-    let hub = hub(&node, &name)?;
-    hub.reset_cluster_size(body.size).await.map_err(|error| not_reset(&error))?;
-    done(&hub, Ok(()))
+    let Json(body) = body?;
+    done(&node, path, async |hub| hub.reset_cluster_size(body.size).await).await
 }
 
 pub(super) async fn drain(
@@ -106,9 +103,8 @@ pub(super) async fn drain(
 ) -> Result<Json<DrainedRow>, ApiError> {
     let (Path(name), Query(wait)) = (path?, wait?);
     let hub = hub(&node, &name)?;
-    let left = hub.drain(wait_of(wait.timeout_ms, USUAL_DRAIN)).await.map_err(|error| refused(&error))?;
-    let status = if left == 0 { Status::Ok } else { Status::Error };
-    Ok(Json(DrainedRow { status, node: hub.member().node.to_string(), left }))
+    let left = hub.drain(wait_of(wait.timeout_ms, USUAL_DRAIN)).await?;
+    Ok(drained(&hub, left))
 }
 
 pub(super) async fn leave(
@@ -122,8 +118,12 @@ pub(super) async fn leave(
         LeaveHubError::Refused(why) => ApiError::worded(StatusCode::NOT_FOUND, "unknown_hub", why),
         _ => closed(),
     })?;
+    Ok(drained(&hub, left))
+}
+
+fn drained(hub: &Hub, left: u64) -> Json<DrainedRow> {
     let status = if left == 0 { Status::Ok } else { Status::Error };
-    Ok(Json(DrainedRow { status, node: hub.member().node.to_string(), left }))
+    Json(DrainedRow { status, node: hub.member().node.to_string(), left })
 }
 
 pub(super) async fn migrate(
@@ -133,8 +133,7 @@ pub(super) async fn migrate(
 ) -> Result<Json<MigratedRow>, ApiError> {
     let (Path((name, id)), Json(body)) = (path?, body?);
     let (hub, id, to) = (hub(&node, &name)?, child_id(&id)?, node_id(&body.to)?);
-    let moved = hub.migrate(&id, &to, wait_of(body.timeout_ms, USUAL_MOVE)).await;
-    let pid = moved.map_err(|error| refused(&error))?;
+    let pid = hub.migrate(&id, &to, wait_of(body.timeout_ms, USUAL_MOVE)).await?;
     let (id, node) = (id.to_string(), pid.node.to_string());
     Ok(Json(MigratedRow { status: Status::Ok, id, node, pid: pid.to_string() }))
 }
@@ -145,8 +144,7 @@ pub(super) async fn explain(
 ) -> Result<Json<ExplanationRow>, ApiError> {
     let Path((name, id)) = path?;
     let (hub, id) = (hub(&node, &name)?, child_id(&id)?);
-    let why = hub.explain(&id).await.map_err(|error| refused(&error))?;
-    Ok(Json(explanation(&why)))
+    Ok(Json(explanation(&hub.explain(&id).await?)))
 }
 
 pub(super) async fn plan(
@@ -163,12 +161,21 @@ pub(super) async fn plan(
         PlanBody::Leave { node } => Change::Leave(node_id(&node)?),
         PlanBody::Weight { node, weight } => Change::Weight { node: node_id(&node)?, weight },
     };
-    hub.plan(change).await.map(Json).map_err(|error| refused(&error))
+    Ok(Json(hub.plan(change).await?))
 }
 
-fn done(hub: &Hub, result: Result<(), SteerError>) -> Result<Json<Done>, ApiError> {
-    result.map_err(|error| refused(&error))?;
-    Ok(Json(Done { status: Status::Ok, node: hub.member().node.to_string() }))
+/// Does what is done once it is answered.
+async fn done<E>(
+    node: &NodeHandle,
+    path: Named,
+    act: impl AsyncFnOnce(Hub) -> Result<(), E>,
+) -> Result<Json<Done>, ApiError>
+where
+    ApiError: From<E>,
+{
+    let Path(name) = path?;
+    act(hub(node, &name)?).await?;
+    Ok(Json(Done { status: Status::Ok, node: node.member().node.to_string() }))
 }
 
 /// A node's name.
@@ -220,35 +227,41 @@ fn names(nodes: &[NodeId]) -> Vec<String> {
     nodes.iter().map(ToString::to_string).collect()
 }
 
-fn refused(error: &SteerError) -> ApiError {
-    let SteerError::Refused(why) = error else { return closed() };
-    let (status, code) = match why {
-        Why::UnknownHub(_) => (StatusCode::NOT_FOUND, "unknown_hub"),
-        Why::NotFound(_) => (StatusCode::NOT_FOUND, "unknown_child"),
-        Why::TooHeavy(_) => (StatusCode::BAD_REQUEST, "bad_weight"),
-        Why::BadLabels => (StatusCode::BAD_REQUEST, "bad_labels"),
-        Why::NotAMember(_) => (StatusCode::CONFLICT, "not_a_member"),
-        Why::SameNode { .. } => (StatusCode::CONFLICT, "same_node"),
-        Why::Draining => (StatusCode::CONFLICT, "draining"),
-        Why::NoTargetNodes => (StatusCode::CONFLICT, "no_target_nodes"),
-        Why::Superseded(_) => (StatusCode::CONFLICT, "superseded"),
-        Why::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
-        Why::Locked(_) => (StatusCode::SERVICE_UNAVAILABLE, "locked"),
-        Why::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
-        Why::Unanswered(_) => (StatusCode::GATEWAY_TIMEOUT, "unanswered"),
-        Why::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
-        _ => (StatusCode::CONFLICT, "refused"),
-    };
-    ApiError::worded(status, code, why)
+impl From<SteerError> for ApiError {
+    fn from(error: SteerError) -> Self {
+        let SteerError::Refused(why) = error else { return closed() };
+        let (status, code) = match &why {
+            Why::UnknownHub(_) => (StatusCode::NOT_FOUND, "unknown_hub"),
+            Why::NotFound(_) => (StatusCode::NOT_FOUND, "unknown_child"),
+            Why::UnknownName(_) => (StatusCode::NOT_FOUND, "unknown_name"),
+            Why::TooHeavy(_) => (StatusCode::BAD_REQUEST, "bad_weight"),
+            Why::BadLabels => (StatusCode::BAD_REQUEST, "bad_labels"),
+            Why::NotAMember(_) => (StatusCode::CONFLICT, "not_a_member"),
+            Why::SameNode { .. } => (StatusCode::CONFLICT, "same_node"),
+            Why::StillHere(_) => (StatusCode::CONFLICT, "still_here"),
+            Why::Draining => (StatusCode::CONFLICT, "draining"),
+            Why::NoTargetNodes => (StatusCode::CONFLICT, "no_target_nodes"),
+            Why::Superseded(_) => (StatusCode::CONFLICT, "superseded"),
+            Why::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "leaving"),
+            Why::Locked(_) => (StatusCode::SERVICE_UNAVAILABLE, "locked"),
+            Why::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Why::Unanswered(_) => (StatusCode::GATEWAY_TIMEOUT, "unanswered"),
+            Why::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+            _ => (StatusCode::CONFLICT, "refused"),
+        };
+        Self::worded(status, code, &why)
+    }
 }
 
-fn not_reset(error: &ResetError) -> ApiError {
-    let ResetError::Refused(why) = error else { return closed() };
-    let (status, code) = match why {
-        NoReset::UnknownHub(_) => (StatusCode::NOT_FOUND, "unknown_hub"),
-        NoReset::OutOfRange(_) => (StatusCode::BAD_REQUEST, "bad_size"),
-        NoReset::NoQuorum(_) => (StatusCode::CONFLICT, "no_quorum"),
-        _ => (StatusCode::CONFLICT, "refused"),
-    };
-    ApiError::worded(status, code, why)
+impl From<ResetError> for ApiError {
+    fn from(error: ResetError) -> Self {
+        let ResetError::Refused(why) = error else { return closed() };
+        let (status, code) = match &why {
+            NoReset::UnknownHub(_) => (StatusCode::NOT_FOUND, "unknown_hub"),
+            NoReset::OutOfRange(_) => (StatusCode::BAD_REQUEST, "bad_size"),
+            NoReset::NoQuorum(_) => (StatusCode::CONFLICT, "no_quorum"),
+            _ => (StatusCode::CONFLICT, "refused"),
+        };
+        Self::worded(status, code, &why)
+    }
 }

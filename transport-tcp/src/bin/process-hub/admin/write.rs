@@ -226,6 +226,7 @@ fn call_failed(error: &CallError) -> ApiError {
     let (status, code) = match why {
         Why::NotFound(_) => (StatusCode::NOT_FOUND, "unknown_child"),
         Why::UnknownHub(_) => (StatusCode::NOT_FOUND, "unknown_hub"),
+        Why::Locked(_) => (StatusCode::SERVICE_UNAVAILABLE, "locked"),
         Why::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         Why::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Why::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct SteeringRow {
     /// Whether copies stay where they are although they belong elsewhere.
     pub(crate) paused: bool,
+    /// How many children may be on their way from a node to others at one time.
+    pub(crate) concurrent_moves: u32,
     pub(crate) nodes: BTreeMap<String, NodeRow>,
 }
 
@@ -74,6 +76,13 @@ pub(crate) struct WeightBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LabelsBody {
     pub(crate) labels: Vec<String>,
+}
+
+/// `POST /v1/hubs/{hub}/forget`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForgetBody {
+    pub(crate) node: String,
 }
 
 /// `POST /v1/hubs/{hub}/cluster-size`

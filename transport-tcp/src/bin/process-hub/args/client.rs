@@ -94,6 +94,9 @@ pub(crate) struct StartArgs {
     /// Start what can be started, even if some of the ids exist already
     #[arg(long)]
     pub(crate) skip_existing_check: bool,
+    /// Leave children that do not start out of the node's log
+    #[arg(long)]
+    pub(crate) disable_logging: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
     #[command(flatten)]
@@ -207,6 +210,14 @@ pub(crate) struct WeightArgs {
 pub(crate) struct LabelsArgs {
     /// All that the node has from now on, in place of what it had
     pub(crate) labels: Vec<String>,
+    #[command(flatten)]
+    pub(crate) at: HubArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// The node
+    pub(crate) node: String,
     #[command(flatten)]
     pub(crate) at: HubArgs,
 }

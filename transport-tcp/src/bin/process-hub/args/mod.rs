@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use client::{
-    CallArgs, ClientArgs, DrainArgs, ExplainArgs, GetArgs, HubArgs, LabelsArgs, LsArgs, MigrateArgs, PlanArgs,
-    PlanChange, ResetArgs, StartArgs, StopArgs, WeightArgs,
+    CallArgs, ClientArgs, DrainArgs, ExplainArgs, ForgetArgs, GetArgs, HubArgs, LabelsArgs, LsArgs, MigrateArgs,
+    PlanArgs, PlanChange, ResetArgs, StartArgs, StopArgs, WeightArgs,
 };
 pub(crate) use node::{LogFormat, NodeArgs};
 
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     SetWeight(WeightArgs),
     /// Set what the node that is asked has, for children that require it
     SetLabels(LabelsArgs),
+    /// Say that a node that is down will not come back as it was: nothing is kept for its sake any more
+    Forget(ForgetArgs),
     /// Say how many nodes a cluster under a quorum has, when it has become smaller for good
     ResetClusterSize(ResetArgs),
     /// Do again what a node did, from its flight record, and show it

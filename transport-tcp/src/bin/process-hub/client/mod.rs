@@ -13,15 +13,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::api::{ChildRow, FailureRow, MemberRow, NewChild, RegistryRows, StartBody, StartResultRow, StopResultRow};
+use crate::api::{
+    ChildRow, FailureRow, HubRow, MemberRow, NewChild, RegistryRows, StartBody, StartResultRow, StopResultRow,
+};
 use crate::args::{CallArgs, ClientArgs, GetArgs, HubArgs, LsArgs, StartArgs, StopArgs};
 use crate::failure::{Failure, Outcome};
 use crate::manifest::{self, Manifest};
 use crate::output::line;
 use http::{Client, segment};
 pub(crate) use steer::{
-    cordon, drain, explain, hubs, leave_hub, migrate, pause, plan, reset_cluster_size, resume, set_labels, set_weight,
-    uncordon, undrain,
+    cordon, drain, explain, forget, hubs, leave_hub, migrate, pause, plan, reset_cluster_size, resume, set_labels,
+    set_weight, uncordon, undrain,
 };
 
 /// A hub, as one node of it is asked about it.
@@ -53,6 +55,17 @@ impl At {
     fn delete<T: DeserializeOwned>(&self, path: &str, body: &Value, wait: Duration) -> Outcome<T> {
         self.client.delete(&format!("{}{path}", self.path), body, wait)
     }
+
+    /// Whether it has no quorum, as that node sees it.
+    fn is_locked(&self) -> Outcome<bool> {
+        let hubs: Vec<HubRow> = self.client.get("/v1/hubs")?;
+        Ok(hubs.iter().any(|hub| hub.name == self.name && hub.locked))
+    }
+
+    /// What the node knows may be out of date.
+    fn say_stale(&self) {
+        line(format_args!("stale: hub {} is locked on this node, and what it knows may be out of date", self.name));
+    }
 }
 
 /// `process-hub members`
@@ -69,7 +82,7 @@ pub(crate) fn members(args: &ClientArgs) -> Outcome {
 pub(crate) fn ls(args: &LsArgs) -> Outcome {
     let hub = at(&args.at)?;
     let rows: RegistryRows = hub.get("/registry")?;
-    let total = rows.len();
+    let (total, stale) = (rows.len(), rows.values().any(|row| row.stale));
     let wanted = |row: &ChildRow| {
         args.tag.as_ref().is_none_or(|tag| row.metadata.get("tag").and_then(Value::as_str) == Some(tag))
             && args.node.as_ref().is_none_or(|node| row.placements.iter().any(|place| place.node == *node))
@@ -81,10 +94,14 @@ pub(crate) fn ls(args: &LsArgs) -> Outcome {
     }
     if total == 0 {
         line(format_args!("no children in hub {}", hub.name));
-        return Ok(());
+    } else {
+        table::print(&table::children(&rows));
+        line(format_args!("{} of {total} children of hub {}", rows.len(), hub.name));
     }
-    table::print(&table::children(&rows));
-    line(format_args!("{} of {total} children of hub {}", rows.len(), hub.name));
+    // Where there are no rows, none is marked.
+    if stale || (total == 0 && hub.is_locked()?) {
+        hub.say_stale();
+    }
     Ok(())
 }
 
@@ -120,6 +137,9 @@ pub(crate) fn get(args: &GetArgs) -> Outcome {
             place.token
         ));
     }
+    if row.stale {
+        hub.say_stale();
+    }
     Ok(())
 }
 
@@ -134,6 +154,7 @@ pub(crate) fn start(args: &StartArgs) -> Outcome {
     let body = StartBody {
         on_failure: if args.rollback { OnFailure::Rollback } else { OnFailure::Continue },
         check_existing: !args.skip_existing_check,
+        disable_logging: args.disable_logging,
         child_mapping: mapping,
         timeout_ms: Some(args.wait.timeout),
         wait: !args.wait.no_wait,

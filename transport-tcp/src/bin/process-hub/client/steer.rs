@@ -11,11 +11,12 @@ use super::http::{Client, segment};
 use super::{at, print_json, say, table, to_json};
 use crate::api::HubRow;
 use crate::api::steering::{
-    Done, DrainedRow, ExplanationRow, LabelsBody, MigrateBody, MigratedRow, NodeRow, ObstacleRow, PlanBody, RuleRow,
-    SizeBody, SteeringRow, WeightBody,
+    Done, DrainedRow, ExplanationRow, ForgetBody, LabelsBody, MigrateBody, MigratedRow, NodeRow, ObstacleRow, PlanBody,
+    RuleRow, SizeBody, SteeringRow, WeightBody,
 };
 use crate::args::{
-    ClientArgs, DrainArgs, ExplainArgs, HubArgs, LabelsArgs, MigrateArgs, PlanArgs, PlanChange, ResetArgs, WeightArgs,
+    ClientArgs, DrainArgs, ExplainArgs, ForgetArgs, HubArgs, LabelsArgs, MigrateArgs, PlanArgs, PlanChange, ResetArgs,
+    WeightArgs,
 };
 use crate::failure::{Failure, Outcome};
 use crate::output::line;
@@ -44,6 +45,7 @@ pub(crate) fn hubs(args: &ClientArgs) -> Outcome {
         let locked = if hub.locked { "; locked: it has no quorum" } else { "" };
         let paused = if steering.paused { "; paused: nothing is moved" } else { "" };
         line(format_args!("hub {}: {} children{locked}{paused}", hub.name, hub.children));
+        line(format_args!("at most {} at a time are on their way from a node", steering.concurrent_moves));
         table::print(&nodes(hub, steering));
     }
     Ok(())
@@ -246,6 +248,12 @@ pub(crate) fn set_labels(args: &LabelsArgs) -> Outcome {
     let body = to_json(&LabelsBody { labels: args.labels.clone() })?;
     let has = if args.labels.is_empty() { "no labels".to_owned() } else { args.labels.join(" ") };
     simple(&args.at, "labels", &body, |node| format!("{node} has {has}"))
+}
+
+/// `process-hub forget`
+pub(crate) fn forget(args: &ForgetArgs) -> Outcome {
+    let body = to_json(&ForgetBody { node: args.node.clone() })?;
+    simple(&args.at, "forget", &body, |_| format!("nothing is kept for the sake of {} any more", args.node))
 }
 
 /// `process-hub reset-cluster-size`
