@@ -13,6 +13,8 @@ mod cli;
 mod demo;
 mod failures;
 mod partitions;
+mod quorums;
 mod record;
 mod recovery;
 mod steering;
+mod strategies;

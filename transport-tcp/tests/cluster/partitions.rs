@@ -7,15 +7,15 @@ use crate::support::network::Network;
 use crate::support::process::Node;
 use crate::support::{until, when};
 
-/// Three nodes, each behind a door of its own.
-fn three(network: &Network) -> [Node; 3] {
+/// Three nodes, each behind a door of its own, and told this.
+fn three(network: &Network, told: &[&str]) -> [Node; 3] {
     let names = ["alpha", "bravo", "cedar"];
     let doors = names.map(|name| network.door(name).unwrap());
     let addrs: Vec<String> = doors.iter().map(|door| door.addr.clone()).collect();
     let mut doors = doors.into_iter();
     let nodes = names.map(|name| {
         let door = doors.next().unwrap();
-        let mut args = vec!["--advertise", &door.addr];
+        let mut args = [told, &["--advertise", &door.addr]].concat();
         for addr in addrs.iter().filter(|addr| **addr != door.addr) {
             args.extend(["--join", addr]);
         }
@@ -32,7 +32,7 @@ fn three(network: &Network) -> [Node; 3] {
 #[test]
 fn a_cut_link_between_live_nodes_is_no_death_and_calls_find_a_way() {
     let network = Network::default();
-    let [alpha, bravo, cedar] = three(&network);
+    let [alpha, bravo, cedar] = three(&network, &[]);
     start_counters(&cedar, "c", 45);
     let before = agreed(&[&alpha, &bravo, &cedar], 45);
     network.cut(&["alpha"], &["bravo"]);
@@ -61,7 +61,7 @@ fn a_cut_link_between_live_nodes_is_no_death_and_calls_find_a_way() {
 #[test]
 fn what_one_side_of_a_partition_stops_does_not_come_back() {
     let network = Network::default();
-    let [alpha, bravo, cedar] = three(&network);
+    let [alpha, bravo, cedar] = three(&network, &[]);
     start_counters(&alpha, "c", 30);
     agreed(&[&alpha, &bravo, &cedar], 30);
     network.cut(&["alpha"], &["bravo", "cedar"]);
@@ -83,6 +83,29 @@ fn what_one_side_of_a_partition_stops_does_not_come_back() {
     meet(&[&alpha, &bravo, &cedar]);
     let healed = agreed(&[&alpha, &bravo, &cedar], 29);
     assert!(some.iter().chain(&["c10".to_owned()]).all(|id| !healed.contains_key(id)), "{healed:?}");
+    for (id, node) in healed.keys().zip([&alpha, &bravo, &cedar].into_iter().cycle()) {
+        add(node, id, 1);
+    }
+}
+
+/// I6 of the reference's list: what was never announced to a node arrives by comparison.
+#[test]
+fn under_gossip_what_either_side_of_a_partition_missed_arrives_after_the_heal() {
+    let network = Network::default();
+    let [alpha, bravo, cedar] = three(&network, &["--sync", "gossip:recipients=1:sync_interval=1s"]);
+    start_counters(&bravo, "c", 30);
+    agreed(&[&alpha, &bravo, &cedar], 30);
+    network.cut(&["alpha"], &["bravo", "cedar"]);
+    sees(&alpha, &["alpha"]);
+    meet(&[&bravo, &cedar]);
+    agreed(&[&alpha], 30);
+    start_counters(&alpha, "alone", 100);
+    let (status, result) = cedar.delete(CHILDREN, &json!({"ids": ["c0", "c1", "c2"]}));
+    assert_eq!((status, &result["status"]), (200, &json!("ok")), "{result}");
+    network.heal();
+    meet(&[&alpha, &bravo, &cedar]);
+    let healed = agreed(&[&alpha, &bravo, &cedar], 127);
+    assert!(["c0", "c1", "c2"].iter().all(|id| !healed.contains_key(*id)), "{healed:?}");
     for (id, node) in healed.keys().zip([&alpha, &bravo, &cedar].into_iter().cycle()) {
         add(node, id, 1);
     }
