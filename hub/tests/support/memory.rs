@@ -3,23 +3,61 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use process_hub::core::id::Addr;
 use process_hub::{ConnectError, Connection, Listener, Peer, Transport};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-/// Who listens where.
+/// Who listens where, and how long what is written is under way.
 #[derive(Clone, Debug, Default)]
-pub struct Network(Arc<Mutex<HashMap<Addr, mpsc::UnboundedSender<DuplexStream>>>>);
+pub struct Network {
+    listeners: Arc<Mutex<HashMap<Addr, mpsc::UnboundedSender<DuplexStream>>>>,
+    delay: Duration,
+}
 
 impl Network {
+    /// A network on which all that is written is under way for so long.
+    pub fn slow(delay: Duration) -> Self {
+        Self { delay, ..Self::default() }
+    }
+
     /// A raw stream to whoever listens at `addr`.
     pub fn open(&self, addr: &str) -> Option<DuplexStream> {
-        let (ours, theirs) = tokio::io::duplex(64 << 10);
-        self.0.lock().unwrap().get(addr)?.send(theirs).ok()?;
+        let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+        if !self.delay.is_zero() {
+            let (far, end) = tokio::io::duplex(64 << 10);
+            let ((ours_out, ours_in), (far_out, far_in)) = (tokio::io::split(theirs), tokio::io::split(far));
+            tokio::spawn(carry(ours_out, far_in, self.delay));
+            tokio::spawn(carry(far_out, ours_in, self.delay));
+            theirs = end;
+        }
+        self.listeners.lock().unwrap().get(addr)?.send(theirs).ok()?;
         Some(ours)
     }
+}
+
+/// Takes what is written at one end to the other, each part `delay` after it was written, until either end is closed.
+async fn carry(mut from: ReadHalf<DuplexStream>, mut to: WriteHalf<DuplexStream>, delay: Duration) {
+    let (under_way, mut arrived) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let delivery = tokio::spawn(async move {
+        while let Some((due, part)) = arrived.recv().await {
+            tokio::time::sleep_until(due).await;
+            to.write_all(&part).await?;
+        }
+        to.shutdown().await
+    });
+    let mut part = vec![0; 16 << 10];
+    while let Ok(len @ 1..) = from.read(&mut part).await {
+        if under_way.send((Instant::now() + delay, part[..len].to_vec())).is_err() {
+            break;
+        }
+    }
+    drop(under_way);
+    // An end that is gone is no matter of this one's.
+    let _ = delivery.await;
 }
 
 fn connection(stream: DuplexStream) -> Connection<DuplexStream> {
@@ -33,7 +71,7 @@ impl Transport for Network {
 
     async fn listen(&self, addr: &Addr) -> io::Result<MemoryListener> {
         let (sender, incoming) = mpsc::unbounded_channel();
-        let mut listeners = self.0.lock().unwrap();
+        let mut listeners = self.listeners.lock().unwrap();
         if listeners.get(addr).is_some_and(|sender| !sender.is_closed()) {
             return Err(io::ErrorKind::AddrInUse.into());
         }

@@ -51,6 +51,25 @@ impl Child for Counter {
     }
 }
 
+/// Comes up after so many milliseconds, or never.
+#[derive(Debug)]
+pub struct Slow;
+
+impl Child for Slow {
+    const KIND: &'static str = "slow";
+    type Args = Option<u64>;
+    type Message = ();
+    type Reply = ();
+
+    async fn start(takes: Option<u64>, ctx: &mut Context<Self>) -> Result<Self, ChildError> {
+        let takes = takes.ok_or_else(|| ChildError::new("never"))?;
+        ctx.sleep(Duration::from_millis(takes)).await;
+        Ok(Slow)
+    }
+
+    async fn handle(&mut self, (): (), _: &mut Context<Self>) {}
+}
+
 pub fn id(name: &str) -> ChildId {
     ChildId::new(name).unwrap()
 }
