@@ -142,9 +142,12 @@ impl Moving {
     }
 
     fn call(&mut self, at: &str, payload: &'static str) -> process_hub_core::id::RequestId {
+        self.call_to(at, Target::Child(id("c")), payload)
+    }
+
+    fn call_to(&mut self, at: &str, to: Target, payload: &'static str) -> process_hub_core::id::RequestId {
         self.world.next += 1;
         let request = process_hub_core::id::RequestId(self.world.next);
-        let to = Target::Child(id("c"));
         let call = Request::Call { hub: hub_id(), to, payload: payload.into(), timeout: Duration::from_secs(30) };
         self.input(at, HubInput::Request { id: request, request: call });
         self.run();
@@ -297,6 +300,35 @@ fn an_old_copy_is_never_ended_on_an_unknown_outcome() {
     moving.input(&from, HubInput::MemberDown(gone));
     moving.wait(100);
     assert_eq!(moving.wanted(), ["old: serve"], "the new copy's node counts as crashed");
+}
+
+/// What is for an old copy whose successor's fate is unknown waits for `retention`; then its caller is told that it was not
+/// handled. (Where it is for whatever copy serves, the caller's hub sends it on.)
+#[test]
+fn messages_wait_for_an_unknown_outcome_for_the_retention() {
+    let hot = |retention| match hot() {
+        Migration::HotSwap { handover, state_query_timeout, child_migration_timeout, .. } => {
+            Migration::HotSwap { handover, state_query_timeout, child_migration_timeout, retention }
+        }
+        other => other,
+    };
+    for retention in [2, 8] {
+        let mut moving = Moving::new(hot(Duration::from_secs(retention)));
+        moving.new_copy(ChildEvent::Started);
+        moving.state(1, b"state", Vec::new());
+        let (from, to) = (moving.from.clone(), moving.to.clone());
+        let pid = moving.world.hubs[&node(&from)].registry().lookup(&id("c")).unwrap().placements[0].pid.clone();
+        let call = moving.call_to(&from, Target::Pid(id("c"), pid), "x");
+        moving.world.cut.insert((node(&from), node(&to)));
+        moving.new_copy(ChildEvent::StateTaken { result: Ok(()) });
+        moving.wanted();
+        moving.wait(retention * 1_000 - 100);
+        assert!(!moving.world.replies.contains_key(&call), "{retention} s are not over");
+        moving.wait(200);
+        let told = moving.world.replies.remove(&call);
+        assert_eq!(told, Some(Reply::Call(Err(CallError::NotFound(id("c"))))), "it was not handled");
+        assert_eq!(moving.wanted(), [""; 0], "the copy itself stays frozen");
+    }
 }
 
 #[test]
