@@ -26,12 +26,16 @@ mod guide {
     }
     pages!(
         admin_api = "docs/admin-api.md",
+        architecture = "docs/architecture.md",
         children = "docs/children.md",
+        configuration = "docs/configuration.md",
         custom_strategies = "docs/custom-strategies.md",
         embedding = "docs/embedding.md",
         flight_recorder = "docs/flight-recorder.md",
         handover = "docs/handover.md",
         hooks = "docs/hooks.md",
+        introduction = "docs/introduction.md",
+        manual_distribution = "docs/manual-distribution.md",
         messaging = "docs/messaging.md",
         readme = "README.md",
         recovery = "docs/recovery.md",

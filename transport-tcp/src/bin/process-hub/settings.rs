@@ -199,9 +199,11 @@ fn text(value: &Value) -> Result<String, String> {
 mod tests {
     use std::time::Duration;
 
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
+
+    const GUIDE: &str = include_str!("../../../../docs/configuration.md");
 
     #[derive(Parser)]
     struct Line {
@@ -274,5 +276,38 @@ mod tests {
             let said = words(given(line, text, &[]).unwrap_err());
             assert!(said.contains(expected), "{line:?} {text:?} said {said:?}, which lacks {expected:?}");
         }
+    }
+
+    #[test]
+    fn the_files_of_the_guide_are_read() {
+        let files: Vec<&str> =
+            GUIDE.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+        let [text] = files[..] else { panic!("{} files are shown", files.len()) };
+        let settings = given("", text, &["audits"]).unwrap();
+        let seen: Vec<_> = settings.hubs.iter().map(|hub| (hub.id.as_str(), hub.concurrent_moves)).collect();
+        assert_eq!(seen, [("audits", 256), ("orders", 64)]);
+        for hub in &settings.hubs {
+            assert_eq!(hub.synchronization.to_string(), "pubsub:sync_interval=5s");
+            assert_eq!((hub.stop_timeout, hub.max_restarts), (Duration::from_secs(2), 20));
+        }
+        assert_eq!(settings.membership.suspicion, Duration::from_millis(1_500));
+    }
+
+    #[test]
+    fn the_guide_lists_every_flag_of_a_node() {
+        #[derive(Parser)]
+        struct Whole {
+            #[command(flatten)]
+            _node: crate::args::NodeArgs,
+        }
+        let rows = || GUIDE.lines().filter(|line| line.starts_with("| "));
+        let listed: BTreeSet<&str> = rows().flat_map(|row| row.split("`--").skip(1)).map(word).collect();
+        let command = Whole::command();
+        let flags: BTreeSet<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        assert_eq!(listed, flags);
+    }
+
+    fn word(text: &str) -> &str {
+        text.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap_or_default()
     }
 }
