@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where what it needs is not there")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,18 +63,46 @@ fn the_limits_are_those_of_the_guide() {
 
 #[test]
 fn the_parity_table_names_tests_that_exist() {
-    let mut tests = String::new();
-    sources(&repository(), &mut tests);
+    let mut all = String::new();
+    sources(&repository(), &mut all);
+    let tests = tests(&all);
     let page = read("docs/parity.md");
     let mut named = 0;
     for row in page.lines().filter(|line| line.starts_with("| ")) {
         let Some(last) = row.trim_end_matches('|').rsplit('|').next() else { continue };
         for name in last.split('`').skip(1).step_by(2) {
-            assert!(tests.contains(&format!("fn {name}(")), "docs/parity.md: there is no test {name}");
+            assert!(tests.contains(name), "docs/parity.md: there is no test {name}");
             named += 1;
         }
     }
-    assert!(named > 50, "{named} tests are named");
+    assert!(named > 200, "{named} tests are named");
+}
+
+/// The names of functions that a test's attribute stands above.
+fn tests(sources: &str) -> BTreeSet<&str> {
+    let (mut names, mut is_test) = (BTreeSet::new(), false);
+    for line in sources.lines().map(str::trim_start) {
+        if ["#[test]", "#[tokio::test", "#[madsim::test"].iter().any(|attribute| line.starts_with(attribute)) {
+            is_test = true;
+        } else if !line.starts_with("//")
+            && let Some((_, rest)) = line.split_once("fn ")
+            && let Some((name, _)) = rest.split_once('(')
+        {
+            if std::mem::take(&mut is_test) {
+                names.insert(name);
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn a_function_is_a_test_by_what_stands_above_it() {
+    let source = "fn helper() {}\n#[test]\n#[cfg(unix)]\n/// Calls fn other().\nfn one() {\n    fn inner() {}\n}\n\
+                  proptest! {\n    #[test]\n    fn two(\n        n: u8,\n    ) {}\n}\n\
+                  #[tokio::test(start_paused = true)]\nasync fn three() {}\npub fn four() {}\n\
+                  #[expect(\n    dead_code,\n)]\nfn five() {}\n#[madsim::test]\nasync fn six() {}\n";
+    assert_eq!(tests(source).into_iter().collect::<Vec<_>>(), ["one", "six", "three", "two"]);
 }
 
 /// All source files of the workspace's packages, one after the other.
