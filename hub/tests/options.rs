@@ -10,7 +10,7 @@ use process_hub::core::config::{
     Distribution, Factor, HubConfig, LoadBalancer, Migration, Model, Partition, Redundancy, Signal, Synchronization,
 };
 use process_hub::core::hook::HookEvent;
-use process_hub::core::id::{ChildId, NodeId, Pid};
+use process_hub::core::id::{ChildId, HubId, NodeId, Pid};
 use process_hub::core::spec::{ChildSpec, Role};
 use process_hub::{Child, ChildError, Context, Events, Hub, HubEvent, NodeHandle, SpecExt, State};
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,27 @@ async fn the_load_balancer_places_copies_on_different_nodes() {
     assert!(started.started.iter().all(|(_, pids)| pids.len() == 2 && pids[0].node != pids[1].node), "{started:?}");
     let counts = nodes[0].1.copies_by_node();
     assert!(counts.len() == 3 && counts.values().all(|count| *count >= 10), "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hubs_of_one_cluster_are_balanced_each_by_itself() {
+    let balanced = |name: &str| {
+        let distribution = Distribution::CentralizedLoadBalancer(LoadBalancer::default());
+        HubConfig { distribution, ..HubConfig::new(HubId::new(name).unwrap()) }
+    };
+    let network = Network::default();
+    let first = cluster_with(&network, 3, balanced("demo")).await;
+    let mut second = Vec::new();
+    for (node, _) in &first {
+        second.push(hub_with(node, balanced("other")).await);
+    }
+    until("the views are complete", || second.iter().all(|hub| hub.nodes(true).len() == 3)).await;
+    first[1].1.start_children(counters(30)).await.unwrap();
+    second[2].start_children(counters(60)).await.unwrap();
+    for (hub, least) in [(&first[0].1, 5), (&second[0], 10)] {
+        let counts = hub.copies_by_node();
+        assert!(counts.len() == 3 && counts.values().all(|count| *count >= least), "{counts:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,8 +191,7 @@ async fn cluster_size_counts_only_nodes_that_take_part_in_the_hub() {
     let network = Network::default();
     let bystander = node(&network, "n9", &["n1"]).await;
     let nodes = cluster_with(&network, 2, replication(Factor::ClusterSize, Model::ActiveActive, Signal::None)).await;
-    let other =
-        bystander.hub(HubConfig::new(process_hub::core::id::HubId::new("other").unwrap())).start().await.unwrap();
+    let other = bystander.hub(HubConfig::new(HubId::new("other").unwrap())).start().await.unwrap();
     until("all nodes have met", || bystander.members().len() == 3 && nodes[0].0.members().len() == 3).await;
     let started = nodes[0].1.start_children(counters(10)).await.unwrap();
     assert_eq!(started.errors(), [], "nobody waits for a copy on a node without the hub");
@@ -198,9 +218,13 @@ async fn chatter(synchronization: Synchronization, size: usize) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn members_compare_once_a_sync_interval() {
-    let pubsub = |millis| Synchronization::PubSub { sync_interval: Duration::from_millis(millis) };
-    let (rarely, often) = (chatter(pubsub(3_600_000), 2).await, chatter(pubsub(100), 2).await);
-    assert!(often >= rarely + 100, "{often} frames against {rarely}");
+    let pubsub = |sync_interval| Synchronization::PubSub { sync_interval };
+    let gossip = |sync_interval| Synchronization::Gossip { sync_interval, recipients: 3 };
+    let (hour, moment) = (Duration::from_secs(3_600), Duration::from_millis(100));
+    for (rarely, often) in [(pubsub(hour), pubsub(moment)), (gossip(hour), gossip(moment))] {
+        let (rarely, often) = (chatter(rarely, 2).await, chatter(often, 2).await);
+        assert!(often >= rarely + 100, "{often} frames against {rarely}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,7 +131,7 @@ async fn results_are_read_by_their_accessors() {
     let stopped = hub.stop_children([id("b"), id("nobody"), id("a")]).await.unwrap();
     assert_eq!((stopped.status(), ids(stopped.cids())), (Status::Error, vec!["b", "a"]));
     let nobody = Failure { id: id("nobody"), node: None, reason: ChildFailure::NotFound };
-    assert_eq!(stopped.errors(), [nobody.clone()]);
+    assert_eq!(stopped.errors(), std::slice::from_ref(&nobody));
     let (first, hosts) = stopped.first().unwrap();
     let mut hosts = hosts.clone();
     hosts.sort();

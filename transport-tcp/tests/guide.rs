@@ -87,10 +87,9 @@ fn tests(sources: &str) -> BTreeSet<&str> {
         } else if !line.starts_with("//")
             && let Some((_, rest)) = line.split_once("fn ")
             && let Some((name, _)) = rest.split_once('(')
+            && std::mem::take(&mut is_test)
         {
-            if std::mem::take(&mut is_test) {
-                names.insert(name);
-            }
+            names.insert(name);
         }
     }
     names
