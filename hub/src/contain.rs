@@ -157,6 +157,16 @@ mod tests {
         }
     }
 
+    impl Tolerate for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+
+        fn holds(&self, _: &[Member], _: &[Member]) -> bool {
+            panic!("no idea")
+        }
+    }
+
     impl Synchronize for Broken {
         fn name(&self) -> &str {
             "broken"
@@ -188,6 +198,7 @@ mod tests {
         config.redundancy = Redundancy::Custom(Arc::new(Broken));
         config.migration = Migration::Custom(Arc::new(Broken));
         config.synchronization = Synchronization::Custom(Arc::new(Broken));
+        config.partition = Partition::Custom(Arc::new(Broken));
         let contained = contained(config.clone());
         assert_eq!(contained, config);
         assert_eq!(contained.digest(), config.digest());
@@ -198,6 +209,8 @@ mod tests {
         let Migration::Custom(strategy) = &contained.migration else { panic!("it is one's own") };
         assert_eq!(strategy.way(&spec), Migration::cold_swap());
         let Synchronization::Custom(strategy) = &contained.synchronization else { panic!("it is one's own") };
+        let Partition::Custom(strategy) = &contained.partition else { panic!("it is one's own") };
+        assert!(!strategy.holds(&[], &[]), "who cannot say whether it may serve does not");
         let me = Candidate { node: NodeId::new("n1").unwrap(), weight: 1, labels: Labels::new() };
         assert_eq!(strategy.recipients(&me, 1, std::slice::from_ref(&me)), []);
         assert_eq!(contained.synchronization.sync_interval(), USUAL_INTERVAL);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use process_hub_core::config::Partition;
+
 use crate::decisions::{Act, Decision};
 use crate::plan::{Family, Plan};
 use crate::sim::HostId;
@@ -342,10 +344,12 @@ impl Chaos {
         self.plan.clear();
         self.armed.clear();
         let hosts = world.hosts.len();
-        // Who has forgotten what a quorum knew is let in again only where all are there.
-        let whole = random.coin() || world.config.bounds.lease > 0;
+        // Who has forgotten what a quorum knew is let in again only where all are there, and a rule of one's own forgets
+        // no loss.
+        let needs_all = world.config.bounds.lease > 0 || matches!(world.config.hub.partition, Partition::Custom(_));
+        let whole = random.coin() || needs_all;
         let mut core: Vec<_> = (0..hosts).filter(|_| random.chance(800_000) || whole).collect();
-        if self.permanent && core.len() == hosts && hosts > 1 && world.config.bounds.lease == 0 {
+        if self.permanent && core.len() == hosts && hosts > 1 && !needs_all {
             core.remove(random.below(hosts));
         }
         if core.is_empty() {

@@ -9,6 +9,7 @@ pub mod decisions;
 mod golden;
 mod history;
 mod oracles;
+mod own;
 mod plan;
 mod profile;
 mod run;

@@ -438,6 +438,7 @@ pub(crate) fn bounds(
         },
         one_active: hub.redundancy.model() == Model::ActivePassive,
         guided: hub.distribution == Distribution::Guided,
+        by_recipe: matches!(hub.distribution, Distribution::Custom(_)),
         restart_window: micros(hub.restart_window),
         max_restarts: hub.max_restarts,
         keepalive,

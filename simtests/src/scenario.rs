@@ -12,6 +12,7 @@
 //! c.assert_converged();
 //! ```
 
+mod counts;
 mod moves;
 
 use std::collections::BTreeMap;
@@ -316,9 +317,14 @@ impl Cluster {
                 && live.iter().all(|instance| instance.serves() && placed(instance))
                 && active == if one_active { 1 } else { owners }
         };
+        // A child that belongs to nobody runs nowhere.
+        let right = |id: &ChildId, row: &Lookup, owners: usize| match owners {
+            0 => truth.live(id).is_empty() && row.placements.is_empty(),
+            owners => shown(id, row, owners),
+        };
         up.iter().filter_map(|host| self.world.hub(*host)).all(|hub| {
-            hub.registry().len() == truth.live.len()
-                && hub.registry().iter().all(|(id, row)| shown(id, &row, hub.owners(id).len()))
+            hub.registry().iter().all(|(id, row)| right(id, &row, hub.owners(id).len()))
+                && truth.live.keys().all(|id| hub.registry().lookup(id).is_some())
         })
     }
 

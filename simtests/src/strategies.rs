@@ -9,11 +9,9 @@ use std::time::Duration;
 use process_hub_core::config::{
     Distribution, Factor, HubConfig, LoadBalancer, Migration, Model, Partition, Redundancy, Signal, Synchronization,
 };
-
-use process_hub_core::id::NodeId;
 use process_hub_core::quorum::majority;
-use process_hub_core::strategy::{Candidate, Synchronize};
 
+use crate::own::{EverySecond, InLine, MoreThanLost, Rendezvous};
 use crate::plan::hub_id;
 use crate::sim::random::{Purpose, Random};
 
@@ -41,7 +39,18 @@ struct Choice {
 #[derive(Debug)]
 struct Axis {
     choices: &'static [Choice],
+    /// Those that came later: now and then one is drawn, from a stream of its own, and takes the place of what was drawn.
+    later: &'static [Choice],
 }
+
+impl Axis {
+    fn all(&self) -> impl Iterator<Item = &'static Choice> {
+        self.choices.iter().chain(self.later)
+    }
+}
+
+/// How often a choice that came later is drawn, in millionths.
+const LATER: u32 = 150_000;
 
 /// All that is drawn. The first choice of an axis is its default.
 const AXES: [Axis; 5] = [
@@ -63,6 +72,11 @@ const AXES: [Axis; 5] = [
                 },
             },
         ],
+        later: &[Choice {
+            name: "own-distribution",
+            weight: 1,
+            set: |hub, _, _| hub.distribution = Distribution::Custom(Arc::new(Rendezvous)),
+        }],
     },
     Axis {
         choices: &[
@@ -78,6 +92,14 @@ const AXES: [Axis; 5] = [
                 set: |hub, random, _| hub.redundancy = replication(random, Model::ActivePassive),
             },
         ],
+        later: &[Choice {
+            name: "own-redundancy",
+            weight: 1,
+            set: |hub, random, _| {
+                let own = EverySecond { model: draw_model(random), signal: draw_signal(random) };
+                hub.redundancy = Redundancy::Custom(Arc::new(own));
+            },
+        }],
     },
     Axis {
         choices: &[
@@ -87,6 +109,7 @@ const AXES: [Axis; 5] = [
             Choice { name: "hot-handover", weight: 4, set: |hub, random, _| hub.migration = hot(random, true) },
             Choice { name: "autonomous", weight: 1, set: |hub, _, _| hub.migration = Migration::Autonomous },
         ],
+        later: &[],
     },
     Axis {
         choices: &[
@@ -115,6 +138,7 @@ const AXES: [Axis; 5] = [
                 },
             },
         ],
+        later: &[],
     },
     Axis {
         choices: &[
@@ -149,36 +173,13 @@ const AXES: [Axis; 5] = [
                 },
             },
         ],
+        later: &[Choice {
+            name: "own-rule",
+            weight: 1,
+            set: |hub, _, _| hub.partition = Partition::Custom(Arc::new(MoreThanLost)),
+        }],
     },
 ];
-
-/// A synchronization of one's own: each member tells some of those that come after it in the alphabet, or the first ones.
-#[derive(Debug)]
-struct InLine {
-    sync_interval: Duration,
-    most: usize,
-}
-
-impl Synchronize for InLine {
-    fn name(&self) -> &'static str {
-        "in-line"
-    }
-
-    fn version(&self) -> u32 {
-        u32::try_from(self.most).unwrap_or(u32::MAX)
-    }
-
-    fn sync_interval(&self) -> Duration {
-        self.sync_interval
-    }
-
-    fn recipients(&self, teller: &Candidate, change: u64, open: &[Candidate]) -> Vec<NodeId> {
-        let after = open.iter().skip_while(|other| other.node < teller.node);
-        // Now and then nobody is told: the repair has to do it.
-        let most = if change % 5 == 4 { 0 } else { self.most };
-        after.chain(open).take(most).map(|other| other.node.clone()).collect()
-    }
-}
 
 /// Replication with so many copies as make sense in a small cluster.
 fn replication(random: &mut Random, model: Model) -> Redundancy {
@@ -186,13 +187,20 @@ fn replication(random: &mut Random, model: Model) -> Redundancy {
         0 => Factor::ClusterSize,
         copies => Factor::Copies(u32::try_from(copies.min(4)).unwrap_or(2)),
     };
-    let signal = match random.between(0, 3) {
+    Redundancy::Replication { factor, model, signal: draw_signal(random) }
+}
+
+fn draw_signal(random: &mut Random) -> Signal {
+    match random.between(0, 3) {
         0 => Signal::None,
         1 => Signal::Active,
         2 => Signal::Passive,
         _ => Signal::All,
-    };
-    Redundancy::Replication { factor, model, signal }
+    }
+}
+
+fn draw_model(random: &mut Random) -> Model {
+    if random.coin() { Model::ActivePassive } else { Model::ActiveActive }
 }
 
 /// Cold swap with handover, its spans short enough to be over within a run.
@@ -220,6 +228,20 @@ fn draw_lease(hub: &mut HubConfig, random: &mut Random) {
     hub.pause_bound = Duration::from_millis(random.log_between(200, 1_000));
 }
 
+/// Draws options that came later than their strategies.
+fn draw_later_options(hub: &mut HubConfig, random: &mut Random, frame: Frame) {
+    if let Distribution::CentralizedLoadBalancer(options) = &mut hub.distribution {
+        options.max_history_size = u32::try_from(random.log_between(1, 60)).unwrap_or(30);
+        options.weight_decay_permille = u32::try_from(random.between(1, 1_000)).unwrap_or(900);
+    }
+    // A cluster that admits no further members is to be whole without them.
+    if let Partition::MajorityQuorum { initial_cluster_size, track_max_size } = &mut hub.partition
+        && *initial_cluster_size as usize >= frame.nodes
+    {
+        *track_max_size = random.coin();
+    }
+}
+
 /// How often a combination that the core refuses is drawn again.
 const TRIES: u64 = 1_000;
 
@@ -239,13 +261,27 @@ pub(crate) fn draw(hub: &mut HubConfig, seed: u64, wanted: &Wanted, frame: Frame
         let mut random = Random::keyed(seed, Purpose::Strategies, [attempt]);
         let mut drawn = hub.clone();
         let mut names = [""; AXES.len()];
-        for ((axis, name), wanted) in AXES.iter().zip(&mut names).zip(wanted) {
-            let choice = pick(axis, &mut random);
-            let fixed = wanted.and_then(|wanted| axis.choices.iter().find(|choice| choice.name == wanted));
-            let choice = fixed.unwrap_or(choice);
+        for (at, ((axis, name), wanted)) in AXES.iter().zip(&mut names).zip(wanted).enumerate() {
+            let find = |choices: &'static [Choice]| {
+                wanted.and_then(|wanted| choices.iter().find(|choice| choice.name == wanted))
+            };
+            let choice = pick(axis.choices, &mut random);
+            let choice = find(axis.choices).unwrap_or(choice);
             *name = choice.name;
             (choice.set)(&mut drawn, &mut random, frame);
+            let mut random = Random::keyed(seed, Purpose::Strategies, [attempt, at as u64]);
+            let later = match wanted {
+                Some(_) => find(axis.later),
+                None if axis.later.is_empty() || !random.chance(LATER) => None,
+                None => Some(pick(axis.later, &mut random)),
+            };
+            if let Some(choice) = later {
+                *name = choice.name;
+                (choice.set)(&mut drawn, &mut random, frame);
+            }
         }
+        let mut random = Random::keyed(seed, Purpose::Strategies, [attempt, AXES.len() as u64]);
+        draw_later_options(&mut drawn, &mut random, frame);
         match drawn.check() {
             Ok(()) => {
                 *hub = drawn;
@@ -257,16 +293,16 @@ pub(crate) fn draw(hub: &mut HubConfig, seed: u64, wanted: &Wanted, frame: Frame
     Err(refused)
 }
 
-fn pick(axis: &Axis, random: &mut Random) -> &'static Choice {
-    let total: u64 = axis.choices.iter().map(|choice| choice.weight).sum();
+fn pick(choices: &'static [Choice], random: &mut Random) -> &'static Choice {
+    let total: u64 = choices.iter().map(|choice| choice.weight).sum();
     let mut left = random.between(1, total.max(1));
-    for choice in axis.choices {
+    for choice in choices {
         if left <= choice.weight {
             return choice;
         }
         left -= choice.weight;
     }
-    &axis.choices[0]
+    &choices[0]
 }
 
 /// Adds the name of an option to what is wanted.
@@ -275,12 +311,12 @@ fn pick(axis: &Axis, random: &mut Random) -> &'static Choice {
 /// When no axis has it; the text names those there are.
 pub(crate) fn want(wanted: &mut Wanted, name: &str) -> Result<(), String> {
     for (axis, wanted) in AXES.iter().zip(wanted) {
-        if let Some(choice) = axis.choices.iter().find(|choice| choice.name == name) {
+        if let Some(choice) = axis.all().find(|choice| choice.name == name) {
             *wanted = Some(choice.name);
             return Ok(());
         }
     }
-    let names: Vec<_> = AXES.iter().flat_map(|axis| axis.choices.iter().map(|choice| choice.name)).collect();
+    let names: Vec<_> = AXES.iter().flat_map(Axis::all).map(|choice| choice.name).collect();
     Err(format!("there is no strategy `{name}`; there are {}", names.join(", ")))
 }
 
@@ -292,21 +328,6 @@ pub(crate) fn usual(wanted: &Wanted) -> Wanted {
     }
     usual
 }
-
-/// The text of a synchronization of one's own, which the core has none for: how many are told, and the interval.
-pub(crate) fn own_sync_text(hub: &HubConfig) -> Option<String> {
-    let Synchronization::Custom(own) = &hub.synchronization else { return None };
-    Some(format!("{IN_LINE}{} {}", own.version(), own.sync_interval().as_micros()))
-}
-
-/// Reads what [`own_sync_text`] wrote; `None` if it is none of one's own.
-pub(crate) fn own_sync(text: &str) -> Option<Synchronization> {
-    let (most, micros) = text.strip_prefix(IN_LINE)?.split_once(' ')?;
-    let sync_interval = Duration::from_micros(micros.parse().ok()?);
-    Some(Synchronization::Custom(Arc::new(InLine { sync_interval, most: most.parse().ok()? })))
-}
-
-const IN_LINE: &str = "in-line ";
 
 /// Two options of different axes, as one word.
 pub(crate) fn pairs_of(names: &[&'static str]) -> impl Iterator<Item = String> {
@@ -320,7 +341,7 @@ pub(crate) fn all_pairs() -> Vec<String> {
     let mut pairs = Vec::new();
     for (at, one) in AXES.iter().enumerate() {
         for (offset, other) in AXES[at + 1..].iter().enumerate() {
-            for (first, second) in one.choices.iter().flat_map(|a| other.choices.iter().map(move |b| (a, b))) {
+            for (first, second) in one.all().flat_map(|a| other.all().map(move |b| (a, b))) {
                 let mut wanted = Wanted::default();
                 (wanted[at], wanted[at + 1 + offset]) = (Some(first.name), Some(second.name));
                 if draw(&mut HubConfig::new(hub_id()), 0, &wanted, frame).is_ok() {
@@ -342,14 +363,14 @@ mod tests {
 
     #[test]
     fn every_option_has_a_name_of_its_own() {
-        let names: Vec<_> = AXES.iter().flat_map(|axis| axis.choices).map(|choice| choice.name).collect();
+        let names: Vec<_> = AXES.iter().flat_map(Axis::all).map(|choice| choice.name).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
-        assert!(AXES.iter().all(|axis| axis.choices.iter().all(|choice| choice.weight > 0)));
+        assert!(AXES.iter().all(|axis| axis.all().all(|choice| choice.weight > 0)));
     }
 
     #[test]
     fn what_is_wanted_is_had_and_what_nobody_has_is_refused() {
-        for choice in AXES.iter().flat_map(|axis| axis.choices) {
+        for choice in AXES.iter().flat_map(Axis::all) {
             let mut wanted = Wanted::default();
             want(&mut wanted, choice.name).expect("it is there");
             let names = draw(&mut HubConfig::new(hub_id()), 7, &wanted, FRAME).expect("not refused by itself");
@@ -366,5 +387,35 @@ mod tests {
             .flat_map(|names| pairs_of(&names).collect::<Vec<_>>())
             .collect();
         assert_eq!(all, seen);
+    }
+
+    /// The options that came later are not left at their defaults.
+    #[test]
+    fn later_options_are_drawn_too() {
+        let hubs: Vec<HubConfig> = (0..400)
+            .map(|seed| {
+                let mut hub = HubConfig::new(hub_id());
+                draw(&mut hub, seed, &Wanted::default(), FRAME).expect("something is not refused");
+                hub
+            })
+            .collect();
+        let (mut sizes, mut decays) = (BTreeSet::new(), BTreeSet::new());
+        let (mut tracked, mut confirmed) = (BTreeSet::new(), BTreeSet::new());
+        for hub in &hubs {
+            if let Distribution::CentralizedLoadBalancer(options) = &hub.distribution {
+                sizes.insert(options.max_history_size);
+                decays.insert(options.weight_decay_permille);
+            }
+            match hub.partition {
+                Partition::MajorityQuorum { initial_cluster_size, track_max_size } => {
+                    tracked.insert(track_max_size);
+                    assert!(track_max_size || initial_cluster_size >= 5, "nobody could ever join");
+                }
+                Partition::StaticQuorum { startup_confirm, .. } => drop(confirmed.insert(startup_confirm)),
+                _ => {}
+            }
+        }
+        assert!(sizes.len() > 10 && decays.len() > 10, "{sizes:?} {decays:?}");
+        assert_eq!((tracked.len(), confirmed.len()), (2, 2));
     }
 }

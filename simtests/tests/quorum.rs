@@ -315,6 +315,42 @@ fn a_joiner_too_many_is_refused() {
     assert_eq!(c.hooks("n1").filter(refused).count(), 1);
 }
 
+/// A static quorum that is not confirmed at the start: whoever has never seen it serves, and from the time when it has
+/// been seen its loss ends everything.
+#[test]
+fn static_quorum_without_confirmed_start() {
+    let unconfirmed = |hub: &mut HubConfig| {
+        hub.partition = Partition::StaticQuorum { quorum_size: 3, startup_confirm: false };
+    };
+    let mut c = Cluster::unbooted(4, unconfirmed);
+    c.boot("n1");
+    c.settle();
+    assert_eq!(locked(&c), 0);
+    c.start("n1", &names(10));
+    assert_eq!(serving(&c), ["n1"]);
+    c.boot("n2");
+    c.settle();
+    assert_eq!(locked(&c), 0);
+    // Two lose each other without ever having been enough: both go on.
+    c.partition(&[&["n1"], &["n2"]]);
+    c.run_for_secs(20);
+    assert_eq!((locked(&c), serving(&c)), (0, vec!["n1".to_owned(), "n2".to_owned()]));
+    c.heal();
+    c.settle();
+    c.assert_converged();
+    boot(&mut c, 3..=4);
+    c.settle();
+    assert_eq!((locked(&c), serving(&c).len()), (0, 4));
+    lose(&mut c, 4);
+    assert_eq!(locked(&c), 0);
+    lose(&mut c, 3);
+    assert_eq!((locked(&c), serving(&c)), (2, vec![]), "it has been seen");
+    c.boot("n3");
+    c.settle();
+    assert_eq!((locked(&c), c.placed().values().map(Vec::len).sum::<usize>()), (0, 10));
+    c.assert_converged();
+}
+
 /// Tokens of a child grow from host to host.
 #[test]
 fn tokens_grow_across_takeovers() {

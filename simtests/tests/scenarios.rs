@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use process_hub_core::config::Partition;
 use process_hub_core::hook::{HookEvent, TopologyChange};
 use process_hub_core::request::{CallError, Status};
 use process_hub_simtests::decisions::{Act, Declared, Restarts, Script};
@@ -205,6 +206,66 @@ fn nodes_come_and_go() {
         let left = c.hooks(&node).filter(|event| matches!(event, HookEvent::PostNodeLeave { .. })).count();
         assert_eq!(left, 6, "{node}");
     }
+    c.assert_converged();
+}
+
+/// How many times a node's user was told that a redistribution of nodes that came, or went, was over, node by node.
+fn redistributed(c: &Cluster, node: &str, wanted: TopologyChange) -> usize {
+    let told = c.hooks(node).map(|event| match event {
+        HookEvent::PostRedistribution { event, nodes } if *event == wanted => nodes.len(),
+        _ => 0,
+    });
+    told.sum()
+}
+
+/// Those that were told to begin.
+fn redistributing(c: &Cluster, node: &str, wanted: TopologyChange) -> usize {
+    let told = c.hooks(node).map(|event| match event {
+        HookEvent::PreRedistribution { event, nodes } if *event == wanted => nodes.len(),
+        _ => 0,
+    });
+    told.sum()
+}
+
+/// I10: six nodes and six more that come, then go one by one. After the growth each of twelve has been told of the others
+/// and of itself, after the shrinking each of the six that stay of each that went; nobody is ever partitioned.
+#[test]
+fn i10_redistributions_are_told_for_each_that_comes_and_goes_and_nobody_is_partitioned() {
+    let mut c = Cluster::unbooted(12, |hub| hub.partition = Partition::Divergence);
+    (1..=6).for_each(|node| c.boot(&format!("n{node}")));
+    c.settle();
+    c.start("n1", &names("c", 120));
+    let nobody_is_partitioned = |c: &Cluster| {
+        let locked =
+            |node: &String| c.is_locked(node) || c.hooks(node).any(|it| matches!(it, HookEvent::QuorumLost { .. }));
+        assert!(!c.up().iter().any(locked));
+    };
+    for node in 7..=12 {
+        c.boot(&format!("n{node}"));
+        c.settle();
+        nobody_is_partitioned(&c);
+    }
+    let (up, down) = (TopologyChange::NodeUp, TopologyChange::NodeDown);
+    for node in c.up() {
+        assert_eq!((redistributing(&c, &node, up), redistributed(&c, &node, up)), (12, 12), "{node}");
+        assert_eq!((redistributing(&c, &node, down), redistributed(&c, &node, down)), (0, 0), "{node}");
+    }
+    for node in (7..=12).rev() {
+        let name = format!("n{node}");
+        if node % 2 == 0 {
+            c.leave(&name)
+        } else {
+            c.crash(&name)
+        }
+        c.settle();
+        nobody_is_partitioned(&c);
+    }
+    let gone: usize = c.up().iter().map(|node| redistributed(&c, node, down)).sum();
+    assert_eq!((c.up().len(), gone), (6, 6 * 6));
+    for node in c.up() {
+        assert_eq!((redistributing(&c, &node, down), redistributed(&c, &node, up)), (6, 12), "{node}");
+    }
+    assert_eq!(c.placed().values().filter(|pids| pids.len() == 1).count(), 120);
     c.assert_converged();
 }
 

@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use process_hub_core::config::HubConfig;
+use process_hub_core::hook::{HookEvent, HookKind};
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
 use process_hub_core::message::HubMessage;
 use process_hub_core::request::{
     CallError, Reply, Request, StartError, StartOptions, StartOutcome, StartResult, StopOptions, StopOutcome,
     StopResult, Target,
 };
-use process_hub_core::spec::ChildSpec;
-use process_hub_core::{ChildEvent, Effect, Effects, ExitReason, Hub, HubInput, Message, Time};
+use process_hub_core::spec::{ChildSpec, Role};
+use process_hub_core::{ChildEvent, Effect, Effects, ExitReason, Hub, HubInput, Message, Time, wire};
 
 pub(crate) struct World {
     pub(crate) now: Time,
@@ -29,6 +30,12 @@ pub(crate) struct World {
     pub(crate) next: u64,
     pub(crate) broken: BTreeSet<ChildId>,
     pub(crate) messages: usize,
+    /// How long these are when they are encoded.
+    pub(crate) bytes: usize,
+    /// What the user of each node was told, in order.
+    pub(crate) hooks: Vec<(NodeId, HookEvent)>,
+    /// The roles that copies were told, in order.
+    pub(crate) roles: Vec<(ChildId, NodeId, Role)>,
     pub(crate) config: HubConfig,
 }
 
@@ -46,6 +53,13 @@ pub(crate) fn spec(text: impl AsRef<str>) -> ChildSpec {
 
 pub(crate) fn hub_id() -> HubId {
     HubId::new("h").unwrap()
+}
+
+/// How many bytes a message takes on its way.
+fn encoded(body: &HubMessage) -> usize {
+    let mut bytes = Vec::new();
+    wire::encode(&Message::Hub { hub: hub_id(), body: body.clone() }, &mut bytes).unwrap();
+    bytes.len()
 }
 
 impl World {
@@ -66,6 +80,9 @@ impl World {
             next: 0,
             broken: BTreeSet::new(),
             messages: 0,
+            bytes: 0,
+            hooks: Vec::new(),
+            roles: Vec::new(),
             config,
         };
         for (at, name) in names.iter().enumerate() {
@@ -125,6 +142,8 @@ impl World {
                     let event = ChildEvent::Replied { call, reply: Ok(payload) };
                     self.events.push_back((me.node.clone(), HubInput::Child { sequence, event }));
                 }
+                Effect::Hook { event, .. } => self.hooks.push((me.node.clone(), event)),
+                Effect::SetRole { id, role, .. } => self.roles.push((id, me.node.clone(), role)),
                 Effect::Reply { id, reply } => assert!(self.replies.insert(id, reply).is_none(), "answered twice"),
                 _ => {}
             }
@@ -147,6 +166,7 @@ impl World {
                 let there = self.member(to.node.as_str()) == Some(to.clone());
                 if there && !self.cut.contains(&(from.node.clone(), to.node.clone())) {
                     self.messages += 1;
+                    self.bytes += encoded(&body);
                     self.input(to.node.as_str(), HubInput::Message { from, body });
                 }
                 continue;
@@ -308,6 +328,17 @@ impl World {
             told.insert((id.clone(), pid.node.clone(), pid.sequence));
         }
         assert_eq!(told, truth);
+    }
+
+    /// What the user of a node was told of the kinds of event that are wanted.
+    pub(crate) fn told(&self, name: &str, wanted: impl Fn(&HookEvent) -> bool) -> Vec<HookEvent> {
+        let here = self.hooks.iter().filter(|(node, _)| node.as_str() == name);
+        here.map(|(_, event)| event.clone()).filter(wanted).collect()
+    }
+
+    /// Who was told of one kind of event, in order.
+    pub(crate) fn hooks_of(&self, kind: HookKind) -> Vec<(NodeId, HookEvent)> {
+        self.hooks.iter().filter(|(_, event)| event.kind() == kind).cloned().collect()
     }
 
     pub(crate) fn count(&self, name: &str) -> usize {

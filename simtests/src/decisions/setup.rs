@@ -7,11 +7,11 @@ use process_hub_core::config::{HubConfig, MembershipConfig};
 use serde::{Deserialize, Serialize};
 
 use super::named;
+use crate::own;
 use crate::plan::{ALTER_PATIENCE, Plan, bounds, hub_id, node_configs};
 use crate::sim::host::Clock;
 use crate::sim::random::{Purpose, Random};
 use crate::sim::world::{NetFaults, World, WorldConfig, address, alias};
-use crate::strategies::{own_sync, own_sync_text};
 
 /// A host's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,9 +103,8 @@ impl Setup {
     fn hub(&self) -> Result<HubConfig, String> {
         let mut hub = HubConfig::new(hub_id());
         for (field, value) in &self.hub {
-            match own_sync(value).filter(|_| field == "synchronization") {
-                Some(own) => hub.synchronization = own,
-                None => hub.set(field, value).map_err(|error| error.to_string())?,
+            if !own::read(&mut hub, field, value) {
+                hub.set(field, value).map_err(|error| error.to_string())?;
             }
         }
         sabotage(&mut hub, self.sabotage.as_deref())?;
@@ -168,7 +167,7 @@ fn settings(hub: &HubConfig) -> BTreeMap<String, String> {
         ("pause_bound", hub.pause_bound),
         ("recovery_grace", hub.recovery_grace),
     ];
-    settings.extend(own_sync_text(hub).map(|text| ("synchronization".to_owned(), text)));
+    settings.extend(own::texts(hub).into_iter().map(|(field, text)| (field.to_owned(), text)));
     settings.insert("past_lives".to_owned(), hub.past_lives.to_string());
     settings.extend(spans.map(|(field, span)| (field.to_owned(), text(span))));
     settings

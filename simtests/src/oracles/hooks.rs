@@ -27,7 +27,8 @@ struct Told {
 }
 
 /// S23: pre_children_start, child_data_alter, post_children_start, child_registered; and pre_node, pre_redistribution,
-/// post_redistribution, post_node: each in this order.
+/// post_redistribution, post_node: each in this order. Once nothing is left to do, every change of the view that was
+/// told to begin has been told to be over.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     told: BTreeMap<HostId, Told>,
@@ -92,6 +93,21 @@ impl Told {
             }
         }
     }
+
+    /// Nothing is left to do: what was to follow has followed.
+    fn all_over(&self, host: HostId, verdict: &mut Verdict<'_>) {
+        for ((node, up), stages) in &self.stages {
+            verdict.checked();
+            if let Some(stage) = (1..STAGES.len()).find(|stage| stages[*stage] < stages[stage - 1]) {
+                let way = if *up { "up" } else { "down" };
+                let text = format!("{} of {node} ({way}) and no {} after it", STAGES[stage - 1], STAGES[stage]);
+                verdict.fails(Some(host), None, text);
+            }
+        }
+        for (id, count) in &self.announced {
+            verdict.check(*count == 0, host, id, || "pre_children_start, and no start after it".to_owned());
+        }
+    }
 }
 
 impl Oracle for Order {
@@ -100,7 +116,7 @@ impl Oracle for Order {
     }
 
     fn wants(&self) -> u32 {
-        kind::BOOTED | kind::EFFECT
+        kind::BOOTED | kind::EFFECT | kind::CENSUS
     }
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
@@ -117,6 +133,11 @@ impl Oracle for Order {
                 told.given.insert(pid.sequence);
                 if !told.asked.remove(&pid.sequence) {
                     told.announced(host, &spec.id, "a start", verdict);
+                }
+            }
+            Seen::Census { host, census } if census.settled => {
+                if let Some(told) = self.told.get(&host) {
+                    told.all_over(host, verdict);
                 }
             }
             _ => {}

@@ -62,8 +62,8 @@ impl Oracle for ColdOrder {
     }
 }
 
-/// S20: by consistent hashing, the owners of a child are a function of the set of members and the child's id, and of
-/// nothing else. Children that were given to nodes are not placed by it.
+/// S20: by consistent hashing, or by a strategy of one's own that does so, the owners of a child are a function of the set
+/// of members and the child's id, and of nothing else. Children that were given to nodes are not placed by it.
 #[derive(Debug, Default)]
 pub(super) struct PureOwner {
     /// Children that somebody gave to a node: the assignment decides from then on.
@@ -146,8 +146,12 @@ impl Oracle for PureOwner {
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
         self.note(seen);
-        let Seen::Row { host, id, owners, .. } = *seen else { return };
+        let Seen::Row { host, id, lookup, owners } = *seen else { return };
         if self.all_given || self.given.contains(id) {
+            return;
+        }
+        if truth.bounds.by_recipe && lookup.is_none_or(|row| row.spec.is_none()) {
+            verdict.check(owners.is_empty(), host, id, || format!("it is not declared and belongs to {owners:?}"));
             return;
         }
         let here = &truth.hosts[host];

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use process_hub_core::id::{ChildId, Pid};
+use process_hub_core::registry::Lookup;
 
 use super::ledger::LifeKey;
 use super::seen::{Census, Oracle, Seen, Verdict, kind};
@@ -17,9 +18,8 @@ fn reference(truth: &Truth) -> Option<(&HostId, &Census)> {
 /// The version that the core declares for each child.
 fn declared(truth: &Truth) -> BTreeMap<ChildId, u64> {
     let Some((_, census)) = reference(truth) else { return BTreeMap::new() };
-    let version = |(id, row, _): &(ChildId, process_hub_core::registry::Lookup, _)| {
-        Some((id.clone(), super::ledger::version(row.spec.as_deref()?)))
-    };
+    let version =
+        |(id, row, _): &(ChildId, Lookup, _)| Some((id.clone(), super::ledger::version(row.spec.as_deref()?)));
     census.rows.iter().filter_map(version).collect()
 }
 
@@ -57,8 +57,13 @@ impl Oracle for Agreement {
         let Some((first, one)) = reference(truth) else { return };
         for (host, census) in &truth.census {
             verdict.checked();
-            let odd = census.rows.iter().find(|row| !one.rows.contains(row));
-            let odd = odd.or_else(|| one.rows.iter().find(|row| !census.rows.contains(row)));
+            // To look for each among all is dear where there are many, and needless where they are the same.
+            let odd = if census.rows == one.rows {
+                None
+            } else {
+                let odd = census.rows.iter().find(|row| !one.rows.contains(row));
+                odd.or_else(|| one.rows.iter().find(|row| !census.rows.contains(row)))
+            };
             if let Some((id, row, owners)) = odd {
                 let text = format!("it differs from n{} on {row:?}, owners {owners:?}", first + 1);
                 verdict.fails(Some(*host), Some(id), text);
@@ -79,10 +84,11 @@ impl Oracle for Agreement {
                     .check(placed.get(pid) == Some(&id), key.0, id, || format!("{pid} runs and no registry says so"));
             }
         }
+        let rows: BTreeMap<&ChildId, &Lookup> = one.rows.iter().map(|(id, row, _)| (id, row)).collect();
         for (pid, id) in placed {
             let real = truth.pids.get(pid).filter(|key| truth.live(id).contains(key));
             let real = real.map(|key| &truth.instances[key]);
-            let told = one.rows.iter().filter(|row| row.0 == *id).flat_map(|row| &row.1.placements);
+            let told = rows.get(id).into_iter().flat_map(|row| &row.placements);
             let told = told.filter(|place| place.pid == *pid).map(|place| (place.role, &place.token)).next();
             if let (Some(real), Some(told)) = (real, told)
                 && told != (real.role, &real.token)

@@ -30,6 +30,8 @@ pub(crate) struct Bounds {
     pub(crate) one_active: bool,
     /// Whether children wait for the nodes that their callers named.
     pub(crate) guided: bool,
+    /// Whether owners are found by the recipe of a child, so that one that is not declared has none.
+    pub(crate) by_recipe: bool,
     /// The window of the restart intensity.
     pub(crate) restart_window: u64,
     /// The restarts allowed in it.
@@ -298,7 +300,11 @@ impl Truth {
                     instance.down = Some(now);
                 }
             }
-            Seen::Healed { core } => self.core = core.to_vec(),
+            Seen::Healed { core } => {
+                self.core = core.to_vec();
+                // A script may ask for several: who was there at an earlier one may be gone.
+                self.census.clear();
+            }
             Seen::Census { host, census } => {
                 self.census.insert(host, census.clone());
             }

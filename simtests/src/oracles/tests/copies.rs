@@ -98,6 +98,20 @@ fn s20_an_owner_that_depends_on_more_than_the_members() {
 }
 
 #[test]
+fn s20_owners_of_what_is_not_declared_where_they_are_a_matter_of_the_recipe() {
+    let mut bench = Bench::settled(3);
+    bench.watch.truth.bounds.by_recipe = true;
+    let declared = row(10, &[pid(2, 1)]);
+    bench.run(2, 1, 10);
+    bench.show(0, Some(&declared), 2);
+    let ending = Lookup { spec: None, ..declared };
+    bench.see(&Seen::Row { host: 0, id: &child(), lookup: Some(&ending), owners: &[] });
+    bench.assert_quiet();
+    bench.show(1, Some(&ending), 2);
+    bench.assert_fired("S20");
+}
+
+#[test]
 fn s25_a_temporary_child_is_started_again() {
     let mut bench = Bench::settled(2);
     bench.start_with(0, 1, 10, Restart::Temporary);

@@ -131,3 +131,26 @@ fn s24_what_was_told_is_what_is_listed() {
         assert_eq!(bench.fired().contains(&"S24"), !told);
     }
 }
+
+#[test]
+fn s23_a_change_of_the_view_that_is_never_over() {
+    let end = |stages: &[usize], settled: bool| {
+        let mut bench = redistribution(stages);
+        bench.see(&Seen::Census { host: 0, census: &Census { settled, ..census(&[], 0, &[]) } });
+        bench
+    };
+    end(&[0, 1, 2, 3], true).assert_quiet();
+    for open in [&[0][..], &[0, 1], &[0, 1, 2]] {
+        end(open, false).assert_quiet();
+        end(open, true).assert_fired("S23");
+    }
+}
+
+#[test]
+fn s23_an_announced_start_that_never_comes() {
+    let mut bench = Bench::settled(1);
+    announce(&mut bench);
+    bench.assert_quiet();
+    bench.see(&Seen::Census { host: 0, census: &census(&[], 0, &[]) });
+    bench.assert_fired("S23");
+}

@@ -42,6 +42,7 @@ fn bounds() -> Bounds {
         copies: 0,
         one_active: false,
         guided: false,
+        by_recipe: false,
         delay: 1_000,
         overlap: SECOND,
         converge: 10 * SECOND,

@@ -1,0 +1,181 @@
+//! Strategies of one's own that a sweep draws, all of them well behaved, and their text, which the core has none for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use process_hub_core::config::{Distribution, HubConfig, Model, Partition, Redundancy, Signal, Synchronization};
+use process_hub_core::hashing::stable_hash;
+use process_hub_core::id::{Member, NodeId};
+use process_hub_core::spec::ChildSpec;
+use process_hub_core::strategy::{Candidate, Distribute, Replicate, Synchronize, Tolerate};
+
+/// A distribution of one's own: each member draws a number for each child, and the highest have it.
+#[derive(Debug)]
+pub(crate) struct Rendezvous;
+
+impl Distribute for Rendezvous {
+    fn name(&self) -> &'static str {
+        "rendezvous"
+    }
+
+    fn owners(&self, child: &ChildSpec, members: &[Candidate], _copies: usize) -> Vec<NodeId> {
+        let drawn = |member: &Candidate| stable_hash(format!("{} at {}", child.id, member.node).as_bytes());
+        let takes = members.iter().filter(|member| member.weight > 0);
+        let mut ranked: Vec<_> = takes.map(|member| (drawn(member), &member.node)).collect();
+        ranked.sort_unstable();
+        // All of them: some may lack a label.
+        ranked.into_iter().rev().map(|(_, node)| node.clone()).collect()
+    }
+}
+
+/// A redundancy of one's own: a copy on every second member, from one to three.
+#[derive(Debug)]
+pub(crate) struct EverySecond {
+    pub(crate) model: Model,
+    pub(crate) signal: Signal,
+}
+
+const MODELS: [Model; 2] = [Model::ActiveActive, Model::ActivePassive];
+const SIGNALS: [Signal; 4] = [Signal::None, Signal::Active, Signal::Passive, Signal::All];
+
+impl EverySecond {
+    /// That of a version.
+    fn numbered(version: usize) -> Option<Self> {
+        let (model, signal) = (MODELS.get(version / SIGNALS.len())?, SIGNALS[version % SIGNALS.len()]);
+        Some(Self { model: *model, signal })
+    }
+}
+
+impl Replicate for EverySecond {
+    fn name(&self) -> &'static str {
+        "every-second"
+    }
+
+    fn version(&self) -> u32 {
+        let of = |found: Option<usize>| u32::try_from(found.unwrap_or(0)).unwrap_or(0);
+        let model = of(MODELS.iter().position(|model| *model == self.model));
+        model * 4 + of(SIGNALS.iter().position(|signal| *signal == self.signal))
+    }
+
+    fn copies(&self, members: usize) -> usize {
+        (members / 2).clamp(1, 3)
+    }
+
+    fn model(&self) -> Model {
+        self.model
+    }
+
+    fn signal(&self) -> Signal {
+        self.signal
+    }
+}
+
+/// A rule of one's own: a side serves while it is larger than what it has lost.
+#[derive(Debug)]
+pub(crate) struct MoreThanLost;
+
+impl Tolerate for MoreThanLost {
+    fn name(&self) -> &'static str {
+        "more-than-lost"
+    }
+
+    fn holds(&self, members: &[Member], lost: &[Member]) -> bool {
+        members.len() > lost.len()
+    }
+}
+
+/// A synchronization of one's own: each member tells some of those that come after it in the alphabet, or the first ones.
+#[derive(Debug)]
+pub(crate) struct InLine {
+    pub(crate) sync_interval: Duration,
+    pub(crate) most: usize,
+}
+
+impl Synchronize for InLine {
+    fn name(&self) -> &'static str {
+        "in-line"
+    }
+
+    fn version(&self) -> u32 {
+        u32::try_from(self.most).unwrap_or(u32::MAX)
+    }
+
+    fn sync_interval(&self) -> Duration {
+        self.sync_interval
+    }
+
+    fn recipients(&self, teller: &Candidate, change: u64, open: &[Candidate]) -> Vec<NodeId> {
+        let after = open.iter().skip_while(|other| other.node < teller.node);
+        // Now and then nobody is told: the repair has to do it.
+        let most = if change % 5 == 4 { 0 } else { self.most };
+        after.chain(open).take(most).map(|other| other.node.clone()).collect()
+    }
+}
+
+/// The fields of a hub that are strategies of one's own, as text that [`read`] reads.
+pub(crate) fn texts(hub: &HubConfig) -> Vec<(&'static str, String)> {
+    let mut texts = Vec::new();
+    if let Distribution::Custom(own) = &hub.distribution {
+        texts.push(("distribution", own.name().to_owned()));
+    }
+    if let Redundancy::Custom(own) = &hub.redundancy {
+        texts.push(("redundancy", format!("{} {}", own.name(), own.version())));
+    }
+    if let Partition::Custom(own) = &hub.partition {
+        texts.push(("partition", own.name().to_owned()));
+    }
+    if let Synchronization::Custom(own) = &hub.synchronization {
+        let interval = own.sync_interval().as_micros();
+        texts.push(("synchronization", format!("{} {} {interval}", own.name(), own.version())));
+    }
+    texts
+}
+
+/// Reads what [`texts`] wrote of one field; false if it is no strategy of one's own.
+pub(crate) fn read(hub: &mut HubConfig, field: &str, text: &str) -> bool {
+    let words: Vec<&str> = text.split(' ').collect();
+    match (field, &words[..]) {
+        ("distribution", ["rendezvous"]) => hub.distribution = Distribution::Custom(Arc::new(Rendezvous)),
+        ("redundancy", ["every-second", version]) => {
+            let Some(own) = version.parse().ok().and_then(EverySecond::numbered) else { return false };
+            hub.redundancy = Redundancy::Custom(Arc::new(own));
+        }
+        ("partition", ["more-than-lost"]) => hub.partition = Partition::Custom(Arc::new(MoreThanLost)),
+        ("synchronization", ["in-line", most, micros]) => {
+            let (Ok(most), Ok(micros)) = (most.parse(), micros.parse()) else { return false };
+            let own = InLine { sync_interval: Duration::from_micros(micros), most };
+            hub.synchronization = Synchronization::Custom(Arc::new(own));
+        }
+        _ => return false,
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::hub_id;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for version in 0..MODELS.len() * SIGNALS.len() {
+            let mut hub = HubConfig::new(hub_id());
+            let redundancy = EverySecond::numbered(version).expect("there is one");
+            hub.distribution = Distribution::Custom(Arc::new(Rendezvous));
+            hub.redundancy = Redundancy::Custom(Arc::new(redundancy));
+            hub.partition = Partition::Custom(Arc::new(MoreThanLost));
+            let own = InLine { sync_interval: Duration::from_micros(123_456), most: version };
+            hub.synchronization = Synchronization::Custom(Arc::new(own));
+            let mut again = HubConfig::new(hub_id());
+            assert!(texts(&hub).iter().all(|(field, text)| read(&mut again, field, text)));
+            assert_eq!(hub, again);
+            assert_eq!(hub.redundancy.model(), again.redundancy.model());
+            assert_eq!(hub.synchronization.sync_interval(), again.synchronization.sync_interval());
+        }
+        let hub = HubConfig::new(hub_id());
+        assert_eq!(texts(&hub), []);
+        for (field, text) in hub.fields() {
+            assert!(!read(&mut hub.clone(), &field, &text), "{field} {text}");
+        }
+    }
+}
