@@ -62,10 +62,8 @@ impl Net {
         let me = node.member().clone();
         for effect in effects {
             match effect {
-                Effect::Send { to, message, .. } => {
-                    if self.linked.contains(&(at.clone(), to.node.clone())) {
-                        self.events.push_back((to.node, Input::Message { from: me.clone(), message }));
-                    }
+                Effect::Send { to, message, .. } if self.linked.contains(&(at.clone(), to.node.clone())) => {
+                    self.events.push_back((to.node, Input::Message { from: me.clone(), message }));
                 }
                 Effect::Dial { addr } => self.dial(at, addr),
                 Effect::Hangup { member, .. } => {

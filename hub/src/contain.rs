@@ -208,9 +208,9 @@ mod tests {
         assert_eq!(strategy.owners(&spec, &[], 1), []);
         let Migration::Custom(strategy) = &contained.migration else { panic!("it is one's own") };
         assert_eq!(strategy.way(&spec), Migration::cold_swap());
-        let Synchronization::Custom(strategy) = &contained.synchronization else { panic!("it is one's own") };
         let Partition::Custom(strategy) = &contained.partition else { panic!("it is one's own") };
         assert!(!strategy.holds(&[], &[]), "who cannot say whether it may serve does not");
+        let Synchronization::Custom(strategy) = &contained.synchronization else { panic!("it is one's own") };
         let me = Candidate { node: NodeId::new("n1").unwrap(), weight: 1, labels: Labels::new() };
         assert_eq!(strategy.recipients(&me, 1, std::slice::from_ref(&me)), []);
         assert_eq!(contained.synchronization.sync_interval(), USUAL_INTERVAL);

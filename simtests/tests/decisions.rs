@@ -17,6 +17,21 @@ fn a_run_is_repeated_exactly_from_its_decisions() {
     }
 }
 
+/// The core has no text for strategies of one's own; a trace has.
+#[test]
+fn a_run_with_strategies_of_ones_own_is_repeated_exactly() {
+    let own = ["own-distribution", "own-redundancy", "own-sync", "own-rule"];
+    for seed in 200..204 {
+        let options = Options { seed, seconds: Some(4), ..Options::default() };
+        let options = own.into_iter().try_fold(options, Options::with).expect("they go together");
+        let (report, decisions) = record(&options);
+        assert!(own.iter().all(|name| report.strategies.contains(name)), "{:?}", report.strategies);
+        let read = Decisions::from_json(&decisions.to_json()).expect("it was just written");
+        let again = replay(&read, false).expect("it was just run");
+        assert_eq!((again.trace_hash, again.inputs), (report.trace_hash, report.inputs), "seed {seed}");
+    }
+}
+
 #[test]
 fn what_is_no_trace_is_refused_and_it_is_said_why() {
     let (_, decisions) = record(&Options { seed: 3, seconds: Some(5), ..Options::default() });
