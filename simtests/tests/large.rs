@@ -8,7 +8,7 @@ fn names(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{prefix}{number}")).collect()
 }
 
-const MANY: usize = 20_000;
+const MANY: usize = 15_000;
 
 /// What has been done since `before`, per thousand of `children`.
 fn per_mille(now: u64, before: u64, children: usize) -> u64 {
