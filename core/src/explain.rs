@@ -61,6 +61,9 @@ impl Hub {
             copies.iter().map(|copy| &copy.pid.node).filter(|node| !owners.contains(node)).collect();
         let missing: Vec<&NodeId> =
             owners.iter().filter(|owner| !copies.iter().any(|copy| copy.serves && copy.pid.node == **owner)).collect();
+        if self.quorum.locked {
+            obstacles.push(Obstacle::Locked);
+        }
         if owners.is_empty() {
             obstacles.push(Obstacle::NoOwner);
         }
@@ -78,7 +81,11 @@ impl Hub {
         }
         obstacles.extend(misplaced.into_iter().cloned().map(Obstacle::Occupied));
         if self.supervisor.is_held(key) {
-            obstacles.push(Obstacle::BackOff);
+            let runs = record.mine().is_some_and(|mine| mine.state == RowState::Running);
+            obstacles.push(if runs { Obstacle::Deferred } else { Obstacle::BackOff });
+        }
+        if self.migrations.waits(key) {
+            obstacles.push(Obstacle::Queued);
         }
         obstacles.extend(missing.into_iter().cloned().map(Obstacle::Starting));
         obstacles

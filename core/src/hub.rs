@@ -200,6 +200,7 @@ impl Hub {
         #[cfg(feature = "sabotage")]
         {
             registry.forgetful = forgetful;
+            registry.shows_gone = config.sabotage == Some(crate::config::Sabotage::ShowGone);
             view.in_join_order = config.sabotage == Some(crate::config::Sabotage::RingInJoinOrder);
         }
         let load_at = matches!(config.distribution, Distribution::CentralizedLoadBalancer(_)).then_some(now);
@@ -327,6 +328,13 @@ impl Hub {
         let key = Key::new(id);
         let declared = self.registry.record(&key).and_then(|record| record.subject(&key));
         self.view.owners(&declared.unwrap_or(Subject::undeclared(key.hash))).into_vec()
+    }
+
+    /// How many copies of each child run in the installed view, if there are as many members that can own it: what a mapping
+    /// under [`Distribution::Guided`](crate::config::Distribution::Guided) must name, for each child.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.view.copies()
     }
 
     /// Whether a declared child belongs to this node.

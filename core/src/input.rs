@@ -183,6 +183,12 @@ pub enum ChildEvent {
         /// How that went.
         result: Result<(), SmolStr>,
     },
+    /// Too many messages wait for it already: that of the call `call` of an [`crate::Effect::Deliver`] was not handled, nor
+    /// will be.
+    Refused {
+        /// The effect's mark.
+        call: CallKey,
+    },
 }
 
 /// A message that an instance has not handled.

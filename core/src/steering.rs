@@ -208,6 +208,8 @@ pub struct Copy {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Obstacle {
+    /// The hub is locked on this node, which cannot know what runs elsewhere.
+    Locked,
     /// None of the nodes that could own it is there (or has the labels it asks for).
     NoOwner,
     /// Members have yet to install this node's view.
@@ -220,6 +222,10 @@ pub enum Obstacle {
     Occupied(NodeId),
     /// It failed on this node and waits for its next start.
     BackOff,
+    /// Its copy on this node refused to be moved, or its move failed: that is tried again in a second.
+    Deferred,
+    /// It waits until fewer children are on their way from this node, or to it.
+    Queued,
     /// Its owner has yet to start it.
     Starting(NodeId),
 }

@@ -71,6 +71,9 @@ pub(crate) struct View {
     /// A deliberate defect: this node starts what it does not own.
     #[cfg(feature = "sabotage")]
     pub(crate) flips: bool,
+    /// A deliberate defect: the nodes that were named for a child do not matter.
+    #[cfg(feature = "sabotage")]
+    unmapped: bool,
     #[cfg(feature = "sabotage")]
     met: Vec<NodeId>,
 }
@@ -102,6 +105,8 @@ impl View {
             in_join_order: false,
             #[cfg(feature = "sabotage")]
             flips: config.sabotage == Some(crate::config::Sabotage::FlipFlop),
+            #[cfg(feature = "sabotage")]
+            unmapped: config.sabotage == Some(crate::config::Sabotage::IgnoreMapping),
             #[cfg(feature = "sabotage")]
             met: Vec::new(),
         }
@@ -240,6 +245,10 @@ impl View {
             return self.met.iter().cycle().skip(at).take(self.copies().min(self.met.len())).collect();
         }
         let copies = self.copies();
+        #[cfg(feature = "sabotage")]
+        if self.unmapped {
+            return self.on_ring(subject, copies);
+        }
         let Some(assigned) = subject.assigned else { return self.by_distribution(subject, copies) };
         let mut owners = self.among(&assigned.nodes, subject.requires(), copies);
         if owners.len() < copies {

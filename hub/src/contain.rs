@@ -15,19 +15,22 @@ use process_hub_core::strategy::{Candidate, Distribute, Migrate, Replicate, Sync
 /// or has one copy, or moves without its state, or nothing is served, or nobody is told.
 pub(crate) fn contained(mut config: HubConfig) -> HubConfig {
     if let Distribution::Custom(strategy) = config.distribution {
-        config.distribution = Distribution::Custom(Arc::new(Contained(strategy)));
+        config.distribution =
+            Distribution::Custom(Contained::new(strategy, |rule| (rule.name().to_owned(), rule.version())));
     }
     if let Redundancy::Custom(strategy) = config.redundancy {
-        config.redundancy = Redundancy::Custom(Arc::new(Contained(strategy)));
+        config.redundancy =
+            Redundancy::Custom(Contained::new(strategy, |rule| (rule.name().to_owned(), rule.version())));
     }
     if let Migration::Custom(strategy) = config.migration {
-        config.migration = Migration::Custom(Arc::new(Contained(strategy)));
+        config.migration = Migration::Custom(Contained::new(strategy, |rule| (rule.name().to_owned(), rule.version())));
     }
     if let Partition::Custom(strategy) = config.partition {
-        config.partition = Partition::Custom(Arc::new(Contained(strategy)));
+        config.partition = Partition::Custom(Contained::new(strategy, |rule| (rule.name().to_owned(), rule.version())));
     }
     if let Synchronization::Custom(strategy) = config.synchronization {
-        config.synchronization = Synchronization::Custom(Arc::new(Contained(strategy)));
+        config.synchronization =
+            Synchronization::Custom(Contained::new(strategy, |rule| (rule.name().to_owned(), rule.version())));
     }
     config
 }
@@ -35,12 +38,24 @@ pub(crate) fn contained(mut config: HubConfig) -> HubConfig {
 /// What members compare after where a strategy cannot say.
 const USUAL_INTERVAL: Duration = Duration::from_secs(15);
 
-struct Contained<S: ?Sized>(Arc<S>);
+struct Contained<S: ?Sized> {
+    strategy: Arc<S>,
+    name: String,
+    version: u32,
+}
 
 impl<S: ?Sized> Contained<S> {
+    /// With its name and version, which hold from here on.
+    fn new(strategy: Arc<S>, known_by: impl FnOnce(&S) -> (String, u32)) -> Arc<Self> {
+        let unnamed = Self { strategy, name: "without a name".to_owned(), version: 0 };
+        let known_by = unnamed.ask("name and version", None, |strategy| Some(known_by(strategy)));
+        let (name, version) = known_by.unwrap_or_else(|| (unnamed.name.clone(), unnamed.version));
+        Arc::new(Self { name, version, ..unnamed })
+    }
+
     /// What the strategy answers, or `otherwise` where it panics. It is told nothing that it could leave half done.
     fn ask<T>(&self, what: &str, otherwise: T, ask: impl FnOnce(&S) -> T) -> T {
-        catch_unwind(AssertUnwindSafe(|| ask(&self.0))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| ask(&self.strategy))).unwrap_or_else(|_| {
             tracing::error!(what, "a strategy panicked: it is taken to have no answer");
             otherwise
         })
@@ -49,11 +64,11 @@ impl<S: ?Sized> Contained<S> {
 
 impl Distribute for Contained<dyn Distribute> {
     fn name(&self) -> &str {
-        self.0.name()
+        &self.name
     }
 
     fn version(&self) -> u32 {
-        self.0.version()
+        self.version
     }
 
     fn owners(&self, child: &ChildSpec, members: &[Candidate], copies: usize) -> Vec<NodeId> {
@@ -63,11 +78,11 @@ impl Distribute for Contained<dyn Distribute> {
 
 impl Replicate for Contained<dyn Replicate> {
     fn name(&self) -> &str {
-        self.0.name()
+        &self.name
     }
 
     fn version(&self) -> u32 {
-        self.0.version()
+        self.version
     }
 
     fn copies(&self, members: usize) -> usize {
@@ -85,11 +100,11 @@ impl Replicate for Contained<dyn Replicate> {
 
 impl Migrate for Contained<dyn Migrate> {
     fn name(&self) -> &str {
-        self.0.name()
+        &self.name
     }
 
     fn version(&self) -> u32 {
-        self.0.version()
+        self.version
     }
 
     fn way(&self, child: &ChildSpec) -> Migration {
@@ -99,11 +114,11 @@ impl Migrate for Contained<dyn Migrate> {
 
 impl Tolerate for Contained<dyn Tolerate> {
     fn name(&self) -> &str {
-        self.0.name()
+        &self.name
     }
 
     fn version(&self) -> u32 {
-        self.0.version()
+        self.version
     }
 
     fn holds(&self, members: &[Member], lost: &[Member]) -> bool {
@@ -113,11 +128,11 @@ impl Tolerate for Contained<dyn Tolerate> {
 
 impl Synchronize for Contained<dyn Synchronize> {
     fn name(&self) -> &str {
-        self.0.name()
+        &self.name
     }
 
     fn version(&self) -> u32 {
-        self.0.version()
+        self.version
     }
 
     fn sync_interval(&self) -> Duration {

@@ -173,4 +173,5 @@ async fn a_hub_that_has_yet_to_find_its_quorum_is_locked_and_says_so() {
     let refused = hub.start_children(counters(0..1)).await.unwrap_err();
     assert!(matches!(refused, StartError::Refused(request::StartError::Locked(_))), "{refused}");
     assert!(hub.child_lookup(&id("c0")).is_none());
+    assert!(hub.process_list(ListScope::Global).stale && hub.tag_query("any").stale);
 }

@@ -396,6 +396,27 @@ async fn without_startup_confirm_a_quorum_that_was_never_seen_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_size_that_is_not_tracked_admits_nobody_beyond_it() {
+    for track_max_size in [true, false] {
+        let network = Network::default();
+        let config = partitioned(Partition::MajorityQuorum { initial_cluster_size: 3, track_max_size });
+        let nodes = cluster_with(&network, 3, config.clone()).await;
+        until("there is a quorum", || nodes.iter().all(|(_, hub)| !hub.is_locked())).await;
+        let fourth = node(&network, "n4", &["n1"]).await;
+        let theirs = hub_with(&fourth, config).await;
+        tokio::time::sleep(20 * S).await;
+        let seen = (theirs.is_locked(), nodes[0].1.nodes(true).len());
+        assert_eq!(seen, if track_max_size { (false, 4) } else { (true, 3) }, "{track_max_size}");
+        assert_eq!(nodes[0].1.start_children(counters(1)).await.unwrap().errors(), [], "the three go on");
+        // Two are no majority of four, and one of three.
+        nodes[2].0.shutdown().await;
+        fourth.shutdown().await;
+        tokio::time::sleep(20 * S).await;
+        assert_eq!(nodes[0].1.is_locked(), track_max_size);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_cluster_is_taken_to_have_its_initial_size() {
     for (initial_cluster_size, locked) in [(1, false), (2, true)] {
         let config = partitioned(Partition::MajorityQuorum { initial_cluster_size, track_max_size: true });

@@ -166,14 +166,14 @@ async fn lookups_name_every_copy_and_nothing_of_what_is_unknown() {
     assert_ne!(pids[0].node, pids[1].node);
     for (_, hub) in &nodes {
         assert_eq!((hub.get_pids(&id("a")), hub.get_pid(&id("a"))), (pids.clone(), pids.first().cloned()));
-        assert_eq!(hub.process_list(ListScope::Global), [(id("a"), pids.clone())]);
+        assert_eq!(*hub.process_list(ListScope::Global), [(id("a"), pids.clone())]);
         let own: Vec<Pid> = pids.iter().filter(|pid| pid.node == hub.member().node).cloned().collect();
         let local = hub.process_list(ListScope::Local);
-        assert_eq!(local, if own.is_empty() { vec![] } else { vec![(id("a"), own)] });
+        assert_eq!(*local, if own.is_empty() { vec![] } else { vec![(id("a"), own)] });
 
         let nobody = id("nobody");
         assert_eq!((hub.get_pids(&nobody), hub.get_pid(&nobody), hub.child_lookup(&nobody)), (vec![], None, None));
-        assert_eq!((hub.tag_query("nobody"), hub.registry_dump().len()), (vec![], 1));
+        assert_eq!((hub.tag_query("nobody").len(), hub.registry_dump().len()), (0, 1));
         assert_eq!(hub.nodes(true).len(), 3);
         assert!(!hub.nodes(false).contains(&hub.member().node));
     }
@@ -192,7 +192,7 @@ async fn late_starters_are_rolled_back_too() {
     assert_eq!(hub.child_count(), 0, "undeclared at once");
     // Long after the late one would have come up.
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!((hub.child_count(), hub.process_list(ListScope::Global)), (0, vec![]));
+    assert_eq!((hub.child_count(), hub.process_list(ListScope::Global).len()), (0, 0));
     let mut registered = Vec::new();
     while let Some(event) = events.try_next() {
         if let HubEvent::Hook(HookEvent::ChildRegistered { id, .. }) = event {

@@ -182,6 +182,54 @@ fn the_largest_size_is_remembered_and_reset_everywhere() {
     assert_eq!(locked(&c), 1);
 }
 
+/// A node that has met its quorum, and lost it before the first lease was granted, does not go on as one that has yet to begin.
+#[test]
+fn a_quorum_that_is_lost_before_its_first_lease_is_lost() {
+    let mut c = Cluster::unbooted(3, |hub: &mut HubConfig| {
+        hub.partition = Partition::StaticQuorum { quorum_size: 2, startup_confirm: false };
+    });
+    boot(&mut c, 1..=3);
+    while c.view("n1").len() < 3 {
+        c.run_for(Duration::from_millis(1));
+    }
+    c.crash("n2");
+    c.crash("n3");
+    c.run_for_secs(20);
+    assert!(c.is_locked("n1"));
+}
+
+/// Losses from before an operator's reset count nowhere any more.
+#[test]
+fn a_reset_forgets_losses_on_all_nodes() {
+    let mut c = Cluster::with(5, |hub: &mut HubConfig| {
+        hub.partition = Partition::DynamicQuorum { quorum_size: 80, threshold_time: Duration::from_secs(3_600) };
+    });
+    c.crash("n3");
+    c.crash("n4");
+    c.crash("n5");
+    c.run_for_secs(20);
+    assert_eq!(locked(&c), 2);
+    c.reset_size("n1", 2);
+    c.settle();
+    assert_eq!(locked(&c), 0, "n2 counts the three no more either");
+    c.start("n2", &names(6));
+    c.assert_converged();
+}
+
+/// A rule of one's own is asked again after an operator's reset, with nobody lost.
+#[test]
+fn a_reset_asks_a_rule_of_ones_own_again() {
+    let mut c = Cluster::with(3, |hub: &mut HubConfig| hub.partition = Partition::Custom(Arc::new(KeepFirst)));
+    c.crash("n1");
+    c.run_for_secs(20);
+    assert_eq!(locked(&c), 2, "the first name is not among them");
+    c.reset_size("n3", 2);
+    c.settle();
+    assert_eq!(locked(&c), 0);
+    c.start("n2", &names(6));
+    c.assert_converged();
+}
+
 /// Starts and stops are refused with words while a hub is locked; what was declared comes back with the quorum.
 #[test]
 fn a_locked_hub_refuses_and_resumes() {
@@ -313,6 +361,58 @@ fn a_joiner_too_many_is_refused() {
     assert_eq!(c.view("n1"), ["n1", "n2", "n3"]);
     let refused = |event: &&HookEvent| matches!(event, HookEvent::JoinerRefused { names: 3, .. });
     assert_eq!(c.hooks("n1").filter(refused).count(), 1);
+}
+
+/// A cluster whose size does not grow with it admits no more members than it was said to have, until an operator says
+/// that it has more; one whose size does takes them in, and then needs the majority of them.
+#[test]
+fn a_size_that_is_not_tracked_admits_no_further_members() {
+    let fixed_size = |track_max_size| {
+        move |hub: &mut HubConfig| {
+            hub.partition = Partition::MajorityQuorum { initial_cluster_size: 3, track_max_size };
+        }
+    };
+    let mut c = Cluster::unbooted(5, fixed_size(false));
+    boot(&mut c, 1..=3);
+    c.settle();
+    c.start("n1", &names(12));
+    boot(&mut c, 4..=5);
+    c.run_for_secs(20);
+    for (node, others) in [("n4", "n1"), ("n5", "n2")] {
+        assert!(c.is_locked(node) && !c.is_locked(others));
+        assert_eq!(c.view(others), ["n1", "n2", "n3"]);
+        let refused = |event: &&HookEvent| matches!(event, HookEvent::JoinerRefused { names: 3, node: joiner } if joiner.node.as_str() == node);
+        assert_eq!(c.hooks(others).filter(refused).count(), 1);
+    }
+    assert_eq!(serving(&c), ["n1", "n2", "n3"]);
+    // Two of three are a majority still; of five they would be none.
+    c.crash("n3");
+    c.run_for_secs(20);
+    assert_eq!(
+        (c.is_locked("n1"), c.is_locked("n2"), serving(&c)),
+        (false, false, vec!["n1".to_owned(), "n2".to_owned()])
+    );
+    assert_eq!(c.placed().values().map(Vec::len).sum::<usize>(), 12);
+    // No place is free, although a name is away.
+    assert_eq!(c.view("n1"), ["n1", "n2"]);
+    c.boot("n3");
+    c.reset_size("n1", 5);
+    c.settle();
+    assert_eq!((locked(&c), c.view("n1").len()), (0, 5));
+    c.assert_converged();
+
+    let mut c = Cluster::unbooted(5, fixed_size(true));
+    boot(&mut c, 1..=3);
+    c.settle();
+    boot(&mut c, 4..=5);
+    c.settle();
+    assert_eq!((locked(&c), c.view("n1").len()), (0, 5));
+    for node in [5, 4] {
+        lose(&mut c, node);
+    }
+    assert_eq!(locked(&c), 0);
+    lose(&mut c, 3);
+    assert_eq!(locked(&c), 2, "two are no majority of five");
 }
 
 /// A static quorum that is not confirmed at the start: whoever has never seen it serves, and from the time when it has

@@ -33,8 +33,8 @@ pub struct HubConfig {
     /// What happens while the cluster is in parts.
     #[serde(with = "as_text")]
     pub partition: Partition,
-    /// How many children may be on their way from this node to others at one time, at least 1. Default 256. Lower it
-    /// where a move is dear.
+    /// How many children may be on their way from this node to others at one time, at least 1: each until it serves elsewhere.
+    /// Default 256. Lower it where a move is dear. Children of a node that is lost, and moves under `Autonomous`, wait for nobody.
     pub concurrent_moves: u32,
     /// How many restarts of one child are allowed within `restart_window`. Default 100.
     pub max_restarts: u32,
@@ -96,12 +96,62 @@ pub enum Sabotage {
     ForgetState,
     /// A node that acts by itself starts a copy that it has just ended, and does not own.
     FlipFlop,
+    /// A child is started twice on its node.
+    StartTwice,
+    /// An owner starts its copy whatever copies others have.
+    IgnoreClaims,
+    /// A copy that belongs elsewhere is never ended.
+    NeverYield,
+    /// A temporary child is restarted.
+    RestartTemporary,
+    /// Half of a quorum is enough.
+    HalfAQuorum,
+    /// A hub that has its quorum back stays locked.
+    NeverUnlock,
+    /// Each copy is given the token of the one before.
+    RepeatTokens,
+    /// A first owner promotes its copy while another one is active.
+    PromoteEarly,
+    /// Nobody's copy is ever promoted.
+    NeverPromote,
+    /// A child whose nodes were named goes where the ring says.
+    IgnoreMapping,
+    /// The end of a copy is not told.
+    SilentEnd,
+    /// Rows of members that are gone are shown until they are swept.
+    ShowGone,
+    /// What opens a stream replaces what is newer.
+    OlderRowsWin,
+    /// A node tells rows of others as its own.
+    Parrot,
+    /// A stop removes all starts of a name, those too that it cannot have seen.
+    StopUnseen,
+    /// A request is answered twice.
+    AnswerTwice,
+    /// A start is answered as soon as the child is about to start.
+    AnswerEarly,
+    /// That children are about to start is told after they were started.
+    HookLate,
+    /// A child that is up is told of twice.
+    HookTwice,
+    /// A child that was stopped goes on where it runs.
+    NeverStop,
+    /// A message is handed to its child twice.
+    DeliverTwice,
+    /// A node tells everybody what it remembers whenever it looks at its clock.
+    Chatter,
+    /// A tick tells of the same change thousands of times.
+    Shout,
+    /// There is always something left to do.
+    NeverRest,
+    /// What has come already is applied again.
+    ApplyAgain,
 }
 
 #[cfg(feature = "sabotage")]
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 10] = [
+    pub const ALL: [Sabotage; 35] = [
         Sabotage::ForgetRemoval,
         Sabotage::RingInJoinOrder,
         Sabotage::AcceptOldBoot,
@@ -112,6 +162,31 @@ impl Sabotage {
         Sabotage::ReuseStandby,
         Sabotage::ForgetState,
         Sabotage::FlipFlop,
+        Sabotage::StartTwice,
+        Sabotage::IgnoreClaims,
+        Sabotage::NeverYield,
+        Sabotage::RestartTemporary,
+        Sabotage::HalfAQuorum,
+        Sabotage::NeverUnlock,
+        Sabotage::RepeatTokens,
+        Sabotage::PromoteEarly,
+        Sabotage::NeverPromote,
+        Sabotage::IgnoreMapping,
+        Sabotage::SilentEnd,
+        Sabotage::ShowGone,
+        Sabotage::OlderRowsWin,
+        Sabotage::Parrot,
+        Sabotage::StopUnseen,
+        Sabotage::AnswerTwice,
+        Sabotage::AnswerEarly,
+        Sabotage::HookLate,
+        Sabotage::HookTwice,
+        Sabotage::NeverStop,
+        Sabotage::DeliverTwice,
+        Sabotage::Chatter,
+        Sabotage::Shout,
+        Sabotage::NeverRest,
+        Sabotage::ApplyAgain,
     ];
 }
 

@@ -201,8 +201,9 @@ pub enum Migration {
         handover: bool,
         /// How long a copy has to give its state; beyond, it goes on serving. Default 5 s.
         state_query_timeout: Duration,
-        /// How long a move may take until it is committed; beyond, it is given up, the old copy goes on serving, and it
-        /// is tried again. Default 10 s.
+        /// With handover, how long a move may take until it is committed; beyond, it is given up, the old copy goes on
+        /// serving, and it is tried again. Default 10 s. Without, there is nothing to give up: the old copy serves until the
+        /// new one does.
         child_migration_timeout: Duration,
         /// How long an old copy whose successor's fate is unknown keeps its messages; beyond, their callers are told
         /// that they are not handled. Default 5 s.

@@ -137,6 +137,8 @@ impl Hub {
 
     /// A stop was heard of that has observed this start.
     pub(super) fn undeclare(&mut self, step: &mut Step<'_>, key: &Key, dot: Dot) {
+        #[cfg(feature = "sabotage")]
+        self.remove_unseen(key, dot);
         let unheard_of = !self.registry.context().covers(dot);
         let removed = self.registry.remove(key, dot);
         let is_new = removed.is_some() || unheard_of;
@@ -150,6 +152,7 @@ impl Hub {
         self.resolve(dot, || Outcome::Failed(None, ChildFailure::Stopped));
         if !self.registry.record(key).is_some_and(|record| record.is_declared()) {
             self.supervisor.forget(key);
+            self.migrations.arrived(key);
             self.refuse_waiting(step, key);
         }
         self.words.forget(key);
@@ -185,6 +188,8 @@ impl Hub {
         let older = self.older_row(from, &key, host);
         let hidden = older.is_some_and(|older| !self.registry.is_visible(older));
         let replaced = older.and_then(|older| self.registry.take_row(&key, older, None));
+        #[cfg(feature = "sabotage")]
+        let replaced = replaced.filter(|_| !self.is_sabotaged(crate::config::Sabotage::OlderRowsWin));
         if let Some(newer) = replaced.as_ref().filter(|before| before.is_newer_than(&row)) {
             // What opens a stream may be older than a rumor that came before it; the stream will come to that.
             row = newer.clone();
@@ -206,6 +211,12 @@ impl Hub {
                 self.changed(step, &key.id);
             }
             return self.role_told(step, &key, before_role, &row);
+        }
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::Parrot) {
+            let mut own = row.clone();
+            own.host = ME;
+            self.outbox.row(&self.registry, &key.id, &own);
         }
         if row.state == RowState::Running {
             self.child_is_up(step, &key, &row);
@@ -257,7 +268,12 @@ impl Hub {
     pub(super) fn child_is_up(&mut self, step: &mut Step<'_>, key: &Key, row: &Row) {
         let pid = self.registry.pid(row);
         self.changed(step, &key.id);
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::HookTwice) {
+            self.hook(step, HookEvent::ChildRegistered { id: key.id.clone(), pid: pid.clone() });
+        }
         self.hook(step, HookEvent::ChildRegistered { id: key.id.clone(), pid });
+        self.migrations.arrived(key);
         self.copy_is_up(step, key, row);
         self.retry_waiting(step, key);
     }

@@ -159,6 +159,11 @@ impl Hub {
         if let Some(call) = &call {
             self.calls.delivered(sequence, call.clone());
         }
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::DeliverTwice) {
+            let (hub, call, payload) = (self.config.id.clone(), call.clone(), payload.clone());
+            step.fx.push(Effect::Deliver { hub, id: id.clone(), sequence, call, payload });
+        }
         step.fx.push(Effect::Deliver { hub: self.config.id.clone(), id: id.clone(), sequence, call, payload });
     }
 
@@ -254,6 +259,15 @@ impl Hub {
             Err(reason) => Err(CallError::Failed(id, super::bounded(reason))),
         };
         self.route_reply(step, &call, reply);
+    }
+
+    /// An instance has no room for a message.
+    pub(super) fn child_refused(&mut self, step: &mut Step<'_>, sequence: u64, call: &CallKey) {
+        if self.calls.answered(sequence, call)
+            && let Some(id) = self.supervisor.get(sequence).map(|local| local.key.id.clone())
+        {
+            self.route_reply(step, call, Err(CallError::Overloaded(id)));
+        }
     }
 
     /// An instance has ended with calls unanswered: whether it handled them is unknown.

@@ -21,6 +21,7 @@ impl Hub {
             ChildEvent::StartFailed { reason } => self.child_start_failed(step, sequence, super::bounded(reason)),
             ChildEvent::Exited { reason } => self.child_exited(step, sequence, &reason),
             ChildEvent::Replied { call, reply } => self.child_replied(step, sequence, call, reply),
+            ChildEvent::Refused { call } => self.child_refused(step, sequence, &call),
             ChildEvent::Altered { spec } => self.child_altered(step, sequence, spec),
             ChildEvent::State { attempt, state, queued } => self.child_state(step, sequence, attempt, state, queued),
             ChildEvent::StateTaken { result } => self.child_state_taken(step, sequence, result),
@@ -29,9 +30,19 @@ impl Hub {
 
     fn child_started(&mut self, step: &mut Step<'_>, sequence: u64) {
         self.supervisor.started(sequence);
-        let Some(local) = self.supervisor.get(sequence).filter(|local| local.stop.is_none()) else { return };
-        let key = local.key.clone();
-        if self.migrations.stands_by(sequence) {
+        let Some(local) = self.supervisor.get(sequence) else { return };
+        let (key, stopped) = (local.key.clone(), local.stop.is_some());
+        let stands_by = self.migrations.stands_by(sequence);
+        if stopped {
+            let mine = self.registry.record(&key).and_then(|record| record.mine());
+            // The start of a copy that stands by comes to its end when that serves, or ends.
+            if let Some(row) = mine.filter(|row| row.sequence == sequence && !stands_by) {
+                let words = SmolStr::new_static("was told to stop before it was up");
+                self.announce_started(step, &key, row.dot(), Err(words));
+            }
+            return;
+        }
+        if stands_by {
             return self.standby_started(step, &key, sequence);
         }
         self.registry.edit_mine(&key, |row| {
@@ -99,6 +110,9 @@ impl Hub {
             return self.keep(step, &key, sequence);
         }
         let Some((local, row)) = self.end_instance(step, sequence) else { return };
+        if stood_by {
+            self.announce_started(step, &key, row.dot(), Err(SmolStr::new_static("ended before it served")));
+        }
         match local.stop {
             Some(_) => {}
             // It has yet to serve: that is no end of its child.
@@ -122,6 +136,10 @@ impl Hub {
             // It may have used its token: the next copy, wherever that is, gets a higher one.
             self.outbox.row(&self.registry, &local.key.id, &row);
         }
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::SilentEnd) {
+            return Some((local, row));
+        }
         self.outbox.gone(&local.key.id, sequence);
         self.claim_gone(step, &local.key, &row, true);
         Some((local, row))
@@ -134,6 +152,8 @@ impl Hub {
         match start.spec.restart {
             Restart::Permanent => false,
             Restart::Transient => matches!(reason, ExitReason::Normal | ExitReason::Shutdown),
+            #[cfg(feature = "sabotage")]
+            Restart::Temporary if self.is_sabotaged(crate::config::Sabotage::RestartTemporary) => false,
             Restart::Temporary => true,
         }
     }

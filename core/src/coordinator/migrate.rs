@@ -39,6 +39,10 @@ impl Hub {
 
     /// As what this node, an owner, may start its copy of a child beside the claims of others, if it may.
     pub(super) fn entry(&self, record: &Record, subject: &Subject<'_>) -> Option<Entry> {
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::IgnoreClaims) {
+            return Some(Entry::Serving);
+        }
         if self.config.migration == Migration::Autonomous || self.has_room(record, subject) {
             return Some(Entry::Serving);
         }
@@ -122,11 +126,22 @@ impl Hub {
 
     /// A running copy of this node belongs elsewhere, and nothing was done about it yet.
     pub(super) fn move_away(&mut self, step: &mut Step<'_>, key: &Key) {
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::NeverYield) {
+            return;
+        }
         let Some(record) = self.registry.record(key) else { return };
         let Some((sequence, state)) = record.mine().map(|row| (row.sequence, row.state)) else { return };
         let why = self.why_not_here(key);
         let way = self.way_of(|| Some(record));
         if state != RowState::Running || why == StopReason::Leaving || !(way.hot || way.hands_over) {
+            if (state, why) == (RowState::Running, StopReason::Moved) && self.config.migration != Migration::Autonomous
+            {
+                if !self.migrations.may_leave(self.config.concurrent_moves as usize) {
+                    return self.migrations.wait(key);
+                }
+                self.migrations.leaves(key, step.now + 2 * self.config.stop_timeout);
+            }
             return self.stop_instance(step, key, sequence, why);
         }
         if !way.hands_over {
@@ -179,7 +194,11 @@ impl Hub {
 
     /// Goes on with children that have waited for room.
     pub(super) fn go_on_migrating(&mut self, step: &mut Step<'_>) {
-        if !self.migrations.has_waiting() || !self.may_migrate() {
+        if !self.migrations.has_waiting() {
+            return;
+        }
+        self.migrations.give_up_waiting(step.now);
+        if !self.may_migrate() {
             return;
         }
         // Whoever finds no room after all waits again.
@@ -188,8 +207,29 @@ impl Hub {
         }
     }
 
+    /// Whether a child that waits would find room, in whatever way it moves.
     fn may_migrate(&self) -> bool {
         let most = self.config.concurrent_moves as usize;
-        self.migrations.may_take_one(most) && self.migrations.may_stand_by(most)
+        self.migrations.may_take_one(most)
+            && self.migrations.may_stand_by(most)
+            && self.migrations.may_leave(most)
+            && self.supervisor.starting_len() < most
+    }
+
+    /// Whether children wait for room that there is.
+    pub(super) fn has_moves_to_begin(&self) -> bool {
+        self.migrations.has_waiting() && self.may_migrate()
+    }
+
+    /// Whether a copy that would serve beside the one that moves, without being given its state, has to wait for room.
+    pub(super) fn is_one_move_too_many(&self, record: &Record, subject: &Subject<'_>) -> bool {
+        if self.supervisor.starting_len() < self.config.concurrent_moves as usize
+            || self.config.migration == Migration::Autonomous
+        {
+            return false;
+        }
+        let owners = self.view.owners(subject);
+        let moves = |row: &Row| row.state == RowState::Running && !owners.contains(&self.registry.node_of(row));
+        record.theirs(&self.registry).any(moves)
     }
 }

@@ -22,6 +22,8 @@ mod quorum;
 mod reconcile;
 mod restore;
 mod role;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod settle;
 mod start;
 mod steer;
@@ -154,7 +156,11 @@ impl Hub {
 
     /// Whether the next slice can be taken at once.
     pub(crate) fn has_work(&self) -> bool {
-        let waiting = !self.work.is_empty() || self.has_requests_to_look_at();
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::NeverRest) {
+            return true;
+        }
+        let waiting = !self.work.is_empty() || self.has_requests_to_look_at() || self.has_moves_to_begin();
         (!self.acks.is_empty() && self.outbox.is_empty()) || self.locking || (waiting && !self.is_congested())
     }
 

@@ -24,6 +24,8 @@ impl Hub {
         let may_serve = self.quorum.may_serve(step.now);
         match (may_serve, self.quorum.locked) {
             (false, false) => self.lock(step),
+            #[cfg(feature = "sabotage")]
+            (true, true) if self.is_sabotaged(crate::config::Sabotage::NeverUnlock) && self.quorum.seen => {}
             (true, true) => self.unlock(step),
             _ => {}
         }
@@ -251,6 +253,7 @@ impl Hub {
         if self.quorum.memory.join(known) {
             if self.quorum.memory.known().epoch != epoch {
                 self.admit_members();
+                self.ask_rule();
             }
             self.review(step);
             // There may be room for names that there was none for.
@@ -287,7 +290,12 @@ impl Hub {
         let most = self.quorum.names_to_learn();
         self.quorum.memory.join_names(theirs.known.epoch, &theirs.names, most);
         if let Partition::DynamicQuorum { threshold_time, .. } = self.config.partition {
-            for loss in theirs.losses.iter().filter(|loss| !self.view.members().contains_key(&loss.node)) {
+            // What was lost before an operator's reset counts no more, whoever tells of it.
+            let counts = |loss: &&WireLoss| {
+                theirs.known.epoch == self.quorum.memory.known().epoch && !self.view.members().contains_key(&loss.node)
+            };
+            let losses: Vec<&WireLoss> = theirs.losses.iter().filter(counts).collect();
+            for loss in losses {
                 let ago = core::time::Duration::from_micros(loss.ago).min(threshold_time);
                 let at = crate::time::Time(step.now.0.saturating_sub(u64::try_from(ago.as_micros()).unwrap_or(0)));
                 self.quorum.memory.lose(&loss.node, at);
@@ -311,22 +319,25 @@ impl Hub {
             self.quorum.memory.lose_life(member);
         }
         let counted = self.view.members().values().filter(|seat| seat.phase != Phase::Joining).count();
-        self.quorum.connected = u32::try_from(counted).unwrap_or(u32::MAX);
+        self.quorum.count(u32::try_from(counted).unwrap_or(u32::MAX));
         let names = self.quorum.memory.names().len();
         self.admit_members();
-        if let Partition::Custom(rule) = &self.config.partition {
-            let members = self.view.members().iter().filter(|(_, seat)| seat.phase != Phase::Joining);
-            let members: Vec<Member> =
-                members.map(|(node, seat)| Member { node: node.clone(), boot: seat.boot }).collect();
-            let holds = rule.holds(&members, &self.quorum.memory.lost_members());
-            self.quorum.custom = if holds { Verdict::Held } else { Verdict::Lost };
-        }
+        self.ask_rule();
         if self.quorum.needed().is_some() && self.quorum.memory.names().len() > names {
             self.tell_all(step, &HubMessage::Memory(self.wire_memory(step.now)));
         }
     }
 
-    fn tell_all(&self, step: &mut Step<'_>, body: &HubMessage) {
+    /// Asks a rule of one's own about the members of the view and those that were lost.
+    fn ask_rule(&mut self) {
+        let Partition::Custom(rule) = &self.config.partition else { return };
+        let members = self.view.members().iter().filter(|(_, seat)| seat.phase != Phase::Joining);
+        let members: Vec<Member> = members.map(|(node, seat)| Member { node: node.clone(), boot: seat.boot }).collect();
+        let holds = rule.holds(&members, &self.quorum.memory.lost_members());
+        self.quorum.custom = if holds { Verdict::Held } else { Verdict::Lost };
+    }
+
+    pub(super) fn tell_all(&self, step: &mut Step<'_>, body: &HubMessage) {
         for peer in self.peers.values().filter(|peer| peer.is_accepted()) {
             self.send_first(step, &peer.member, body.clone());
         }
@@ -348,6 +359,7 @@ impl Hub {
         self.quorum.memory.reset(size);
         self.quorum.absolved = true;
         self.admit_members();
+        self.ask_rule();
         self.tell_all(step, &HubMessage::Reset(self.wire_memory(step.now)));
         self.review(step);
     }

@@ -120,6 +120,8 @@ impl Hub {
         match (record.mine(), winner) {
             (None, None) => {}
             (None, Some(_)) => self.start_if_owner(step, key),
+            #[cfg(feature = "sabotage")]
+            (Some(_), None) if self.is_sabotaged(crate::config::Sabotage::NeverStop) => {}
             (Some(row), None) => {
                 let sequence = row.sequence;
                 self.stop_instance(step, key, sequence, StopReason::Stopped);
@@ -189,7 +191,11 @@ impl Hub {
         let Some(entry) = self.entry(record, &subject) else { return };
         let (dot, spec) = (start.dot, start.spec.clone());
         let stands_by = entry == Entry::StandingBy;
-        if stands_by && !self.migrations.may_stand_by(self.config.concurrent_moves as usize) {
+        let waits = match entry {
+            Entry::StandingBy => !self.migrations.may_stand_by(self.config.concurrent_moves as usize),
+            Entry::Serving => self.is_one_move_too_many(record, &subject),
+        };
+        if waits {
             return self.migrations.wait(key);
         }
         if self.may_carry_out(step, key) {
@@ -245,12 +251,18 @@ impl Hub {
         let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
         self.registry.put_row(key, row);
         step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby });
+        #[cfg(feature = "sabotage")]
+        self.start_wrongly(step, key);
         Some(sequence)
     }
 
     /// The next token, for a child. None while somebody hands out later ones than this node may: then the view has to be
     /// confirmed once more, and the child waits for that.
     pub(super) fn take_token(&mut self, key: &Key) -> Option<u64> {
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::RepeatTokens) && self.token > 0 {
+            return Some(self.token);
+        }
         let leased = self.quorum.is_leased();
         let token = if leased { tokens::next(self.quorum.ballot, self.token) } else { Some(self.token + 1) };
         match token {
@@ -346,6 +358,11 @@ impl Hub {
                 _ => None,
             })
             .collect();
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::HookLate) {
+            self.give_out(step, starting);
+            return self.hook(step, HookEvent::PreChildrenStart { children });
+        }
         self.hook(step, HookEvent::PreChildrenStart { children });
         self.give_out(step, starting);
     }

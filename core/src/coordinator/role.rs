@@ -70,6 +70,12 @@ impl Hub {
         let place = owners.iter().position(|node| **node == self.me.node)?;
         let mut active = record.theirs(&self.registry).filter(|row| row.role == Role::Active);
         let before_me = |row: &Row| owners[..place].contains(&self.registry.node_of(row));
+        #[cfg(feature = "sabotage")]
+        match (self.config.sabotage, mine.role) {
+            (Some(crate::config::Sabotage::NeverPromote), _) => return None,
+            (Some(crate::config::Sabotage::PromoteEarly), Role::Passive) if place == 0 => return Some(Role::Active),
+            _ => {}
+        }
         match mine.role {
             // While it is held, its first owner is about to be another.
             Role::Passive

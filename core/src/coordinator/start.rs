@@ -228,7 +228,12 @@ impl Hub {
     fn answer_start(&mut self, step: &mut Step<'_>, number: Number) {
         let Some(Open::Start(start)) = self.requests.remove(number) else { return };
         if let Some(id) = start.reply {
-            answer(step, id, Ok(StartOutcome::Done(start.result(false))));
+            let result = start.result(false);
+            #[cfg(feature = "sabotage")]
+            if self.is_sabotaged(crate::config::Sabotage::AnswerTwice) {
+                answer(step, id, Ok(StartOutcome::Done(result.clone())));
+            }
+            answer(step, id, Ok(StartOutcome::Done(result)));
         }
     }
 

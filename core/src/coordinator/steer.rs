@@ -322,6 +322,14 @@ impl Hub {
     /// Whether a child that this node owns is another's to start, because this node is given nothing new. What failed
     /// here is nothing new, nor is what was given to this very node.
     pub(super) fn spares(&self, key: &Key, record: &Record) -> bool {
+        // Who has its own idea of who owns a child would give it away over and over.
+        #[cfg(feature = "sabotage")]
+        if matches!(
+            self.config.sabotage,
+            Some(crate::config::Sabotage::RingInJoinOrder | crate::config::Sabotage::FlipFlop)
+        ) {
+            return false;
+        }
         let mine = |assigned: &Assignment| assigned.nodes.contains(&self.me.node);
         self.attributes.cordoned
             && self.config.distribution == Distribution::ConsistentHashing

@@ -163,8 +163,12 @@ impl Hub {
         if !self.quorum.has_room_for(from, 0) {
             return;
         }
+        #[cfg(feature = "sabotage")]
+        let again = self.is_sabotaged(crate::config::Sabotage::ApplyAgain);
         let Some(peer) = self.peers.get_mut(from) else { return };
         match peer.inb.arrival(epoch, number) {
+            #[cfg(feature = "sabotage")]
+            Arrival::Again(_) if again => return self.apply(step, from, batch),
             Arrival::Old => return,
             Arrival::Gap => return peer.inb.hold(epoch, number, batch),
             Arrival::Again(upto) => {

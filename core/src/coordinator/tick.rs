@@ -13,6 +13,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Hub {
     pub(super) fn tick(&mut self, step: &mut Step<'_>) {
+        #[cfg(feature = "sabotage")]
+        self.talk_too_much(step);
         self.expire_quorum(step);
         self.expire_view(step);
         self.sync(step);

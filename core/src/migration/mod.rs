@@ -44,6 +44,8 @@ pub(crate) struct Migrations {
     takers: BTreeMap<u64, Taker>,
     /// Children that wait until fewer are on their way.
     waiting: BTreeSet<Key>,
+    /// Children that were ended here so as to run elsewhere, and until when each counts as on its way.
+    left: BTreeMap<Key, Time>,
     /// About how large the states were that were taken of late.
     usual: Option<usize>,
     /// Instances elsewhere that were told to commit, and whose fate made a copy here serve again: never told again.
@@ -69,7 +71,8 @@ impl Migrations {
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         let sources = self.sources.values().filter_map(Source::deadline);
-        sources.chain(self.takers.values().filter_map(Taker::deadline)).min()
+        let left = self.left.values().copied().filter(|_| self.has_waiting());
+        sources.chain(self.takers.values().filter_map(Taker::deadline)).chain(left).min()
     }
 
     /// The copies and kept states, and those that take over, whose time has come.
@@ -162,6 +165,10 @@ impl Migrations {
         some
     }
 
+    pub(crate) fn waits(&self, key: &Key) -> bool {
+        self.waiting.contains(key)
+    }
+
     pub(crate) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -178,6 +185,28 @@ impl Migrations {
             None => BLIND,
         };
         asked < blind && held < ROOM && self.sources.len() < most
+    }
+
+    /// Whether one more copy may be ended so that another can start elsewhere.
+    pub(crate) fn may_leave(&self, most: usize) -> bool {
+        self.left.len() < most
+    }
+
+    /// A copy is ended so that another can start elsewhere: until that serves, and at most until then, it is on its way.
+    pub(crate) fn leaves(&mut self, key: &Key, until: Time) {
+        self.left.insert(key.clone(), until);
+    }
+
+    /// A child that was on its way serves somewhere, or is not to run any more.
+    pub(crate) fn arrived(&mut self, key: &Key) {
+        if !self.left.is_empty() {
+            self.left.remove(key);
+        }
+    }
+
+    /// Whatever has become of those that have been on their way for so long, they do not hold up others.
+    pub(crate) fn give_up_waiting(&mut self, now: Time) {
+        self.left.retain(|_, until| *until > now);
     }
 
     /// A copy has given a state of this size.

@@ -40,6 +40,8 @@ impl Memory {
         if theirs.epoch > before.epoch {
             (self.known.epoch, self.known.size) = (theirs.epoch, theirs.size);
             self.names.clear();
+            self.lost.clear();
+            self.lost_lives.clear();
         } else if theirs.epoch == before.epoch {
             self.known.size = before.size.max(theirs.size);
         }

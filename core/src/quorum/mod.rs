@@ -29,6 +29,8 @@ pub(crate) struct Quorum {
     pub(crate) locked: bool,
     /// A quorum was held at some time in this life.
     pub(crate) seen: bool,
+    /// The members of some view of this life were enough for one.
+    met: bool,
     /// What this node counts for: not before it has waited, if it may have granted something in an earlier life.
     pub(crate) standing: Standing,
     /// When it has waited.
@@ -43,6 +45,9 @@ pub(crate) struct Quorum {
     pub(crate) lineage: u32,
     /// An operator's reset has come: nothing that was forgotten counts.
     pub(crate) absolved: bool,
+    /// A deliberate defect: half of a quorum is enough.
+    #[cfg(feature = "sabotage")]
+    halved: bool,
 }
 
 impl Quorum {
@@ -67,6 +72,7 @@ impl Quorum {
             custom: Verdict::Held,
             locked: confirmed,
             seen: false,
+            met: false,
             standing: if waits { Standing::Waiting } else { Standing::Counted },
             waits_until: now + spans.fence,
             marked: None,
@@ -74,11 +80,17 @@ impl Quorum {
             ballot: 0,
             lineage: 0,
             absolved: false,
+            #[cfg(feature = "sabotage")]
+            halved: config.sabotage == Some(crate::config::Sabotage::HalfAQuorum),
         }
     }
 
     /// How many grants make a lease; `None` when this hub needs none.
     pub(crate) fn needed(&self) -> Option<u32> {
+        #[cfg(feature = "sabotage")]
+        if self.halved {
+            return grants(&self.partition, self.memory.known().size).map(|grants| grants.div_ceil(2));
+        }
         grants(&self.partition, self.memory.known().size)
     }
 
@@ -96,12 +108,19 @@ impl Quorum {
             Partition::DynamicQuorum { threshold_time, .. } => self.memory.lost(now, *threshold_time),
             _ => 0,
         };
+        #[cfg(feature = "sabotage")]
+        if self.halved && self.needed().is_some_and(|needed| self.connected >= needed) {
+            return Verdict::Held;
+        }
         verdict(&self.partition, Count { connected: self.connected, lost, size: self.memory.known().size })
     }
 
     /// Whether this node may serve.
     pub(crate) fn may_serve(&self, now: Time) -> bool {
-        let fresh = matches!(self.partition, Partition::StaticQuorum { startup_confirm: false, .. }) && !self.seen;
+        let enough = self.needed().is_some_and(|needed| self.connected >= needed);
+        // Whoever has met enough members and lost them does not begin, even if no lease has been granted yet.
+        let begins = !self.seen && (enough || !self.met);
+        let fresh = matches!(self.partition, Partition::StaticQuorum { startup_confirm: false, .. }) && begins;
         fresh
             || self.lease.is_released()
             || (self.verdict(now) == Verdict::Held
@@ -133,10 +152,16 @@ impl Quorum {
         }
     }
 
+    /// The view has so many members that count.
+    pub(crate) fn count(&mut self, connected: u32) {
+        self.connected = connected;
+        self.met |= self.needed().is_some_and(|needed| connected >= needed);
+    }
+
     /// A member has entered the view.
     pub(crate) fn admit(&mut self, name: &NodeId) {
         self.memory.admit(name);
-        if matches!(self.partition, Partition::MajorityQuorum { .. }) {
+        if matches!(self.partition, Partition::MajorityQuorum { track_max_size: true, .. }) {
             self.memory.grow(u32::try_from(self.memory.names().len()).unwrap_or(u32::MAX));
         }
     }

@@ -132,6 +132,9 @@ pub struct Registry {
     /// A deliberate defect: removals are forgotten.
     #[cfg(feature = "sabotage")]
     pub(crate) forgetful: bool,
+    /// A deliberate defect: rows of members that are gone are shown.
+    #[cfg(feature = "sabotage")]
+    pub(crate) shows_gone: bool,
 }
 
 impl Registry {
@@ -148,6 +151,8 @@ impl Registry {
             hosts: alloc::vec![Host::new(me, minted)],
             #[cfg(feature = "sabotage")]
             forgetful: false,
+            #[cfg(feature = "sabotage")]
+            shows_gone: false,
         }
     }
 

@@ -82,6 +82,11 @@ impl Supervisor {
         self.starting.iter().filter_map(|sequence| self.instances.get(sequence)).map(|local| &local.key)
     }
 
+    /// How many instances are not up yet.
+    pub(crate) fn starting_len(&self) -> usize {
+        self.starting.len()
+    }
+
     pub(crate) fn remove(&mut self, sequence: u64) -> Option<Local> {
         self.starting.remove(&sequence);
         let local = self.instances.remove(&sequence)?;

@@ -142,22 +142,20 @@ impl Children {
         }
     }
 
-    /// Hands an instance a message; hands it back with words if that is not possible.
+    /// Hands an instance a message. Where it has no room, or is gone, the call's mark comes back.
     pub(crate) fn deliver(
         &mut self,
         hub: &HubId,
         sequence: u64,
         payload: bytes::Bytes,
         call: Option<CallKey>,
-    ) -> Result<(), (Option<CallKey>, SmolStr)> {
-        let Some(local) = self.hubs.get_mut(hub) else { return Err((call, SmolStr::new_static("the hub is gone"))) };
+    ) -> Result<(), Option<CallKey>> {
+        let Some(local) = self.hubs.get_mut(hub) else { return Err(call) };
         let capacity = local.hub.shared().node.mailbox_capacity;
-        let Some(instance) = local.instances.get(&sequence) else {
-            return Err((call, SmolStr::new_static("the instance is gone")));
-        };
+        let Some(instance) = local.instances.get(&sequence) else { return Err(call) };
         instance.mailbox.push(Envelope { payload, call }, capacity).map_err(|refused| {
             local.hub.shared().node.stats.mailbox_full.one();
-            (refused.call, format_smolstr!("its mailbox is full: {capacity} messages wait already"))
+            refused.call
         })
     }
 

@@ -48,8 +48,8 @@ impl Driver {
             Effect::Stop { hub, sequence, why, deadline, .. } => self.children.stop(&hub, sequence, why, now, deadline),
             Effect::SetRole { hub, sequence, role, token, .. } => self.children.set_role(&hub, sequence, role, token),
             Effect::Deliver { hub, sequence, call, payload, .. } => {
-                if let Err((Some(call), words)) = self.children.deliver(&hub, sequence, payload, call) {
-                    let event = ChildEvent::Replied { call, reply: Err(words) };
+                if let Err(Some(call)) = self.children.deliver(&hub, sequence, payload, call) {
+                    let event = ChildEvent::Refused { call };
                     self.later.push(Input::Child { hub, sequence, event });
                 }
             }

@@ -121,6 +121,15 @@ fn under_a_static_quorum_the_last_of_three_is_locked_until_another_one_is_back()
 }
 
 /// I11 of the reference's list.
+/// Not even the first lease was granted: who has met enough members and lost them does not serve as one that begins.
+#[test]
+fn a_static_quorum_that_is_lost_before_its_first_lease_locks_too() {
+    let [n1, n2, n3] = cluster_with(["n1", "n2", "n3"], &told("static:2"));
+    n2.kill();
+    n3.kill();
+    is_locked(&n1);
+}
+
 #[test]
 fn a_static_quorum_that_is_confirmed_at_the_start_serves_nothing_before_it_is_there() {
     let told = [&told("static:2:startup-confirm")[..], &["--set", "first_start=true"]].concat();

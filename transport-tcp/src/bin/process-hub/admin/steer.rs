@@ -218,6 +218,9 @@ fn obstacle(obstacle: &Obstacle) -> ObstacleRow {
         Obstacle::Held => ObstacleRow::Held,
         Obstacle::Occupied(node) => ObstacleRow::Occupied { node: node.to_string() },
         Obstacle::BackOff => ObstacleRow::BackOff,
+        Obstacle::Deferred => ObstacleRow::Deferred,
+        Obstacle::Queued => ObstacleRow::Queued,
+        Obstacle::Locked => ObstacleRow::Locked,
         Obstacle::Starting(node) => ObstacleRow::Starting { node: node.to_string() },
         _ => ObstacleRow::Other,
     }

@@ -169,6 +169,9 @@ pub(crate) enum ObstacleRow {
         node: String,
     },
     BackOff,
+    Deferred,
+    Queued,
+    Locked,
     Starting {
         node: String,
     },

@@ -113,6 +113,11 @@ fn obstacle_words(obstacle: &ObstacleRow) -> String {
         ObstacleRow::Held => "it is about to be moved: its copies must be known everywhere first".to_owned(),
         ObstacleRow::Occupied { node } => format!("its copy on {node} has to end first"),
         ObstacleRow::BackOff => "it failed on this node, and waits for its next start".to_owned(),
+        ObstacleRow::Deferred => {
+            "its copy on this node stays for now: a move was refused or failed, and is tried again".to_owned()
+        }
+        ObstacleRow::Queued => "it waits until fewer children are on their way".to_owned(),
+        ObstacleRow::Locked => "the hub is locked on this node: it has lost its quorum".to_owned(),
         ObstacleRow::Starting { node } => format!("{node} has yet to start it"),
         ObstacleRow::Other => "something that this program does not know: use that of the node".to_owned(),
     }
