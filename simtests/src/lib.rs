@@ -30,5 +30,5 @@ pub use run::{Report, record, repeat, replay, run, run_with_history};
 pub use shrink::{Shrunk, shrink};
 pub use sim::HostId;
 pub use story::story;
-pub use sweep::{Summary, sweep};
+pub use sweep::{Summary, oracles, sweep};
 pub use table::partition_table;

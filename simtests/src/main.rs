@@ -122,6 +122,17 @@ struct Fixed {
     /// A strategy that the hub must have, such as `pubsub`; may be given several times. Default: all drawn from the seed.
     #[arg(long = "with", value_name = "STRATEGY")]
     with: Vec<String>,
+    /// A deliberate defect of every hub, to see it caught, such as `IgnoreClaims`.
+    #[cfg(feature = "sabotage")]
+    #[arg(long, value_name = "DEFECT", value_parser = defect)]
+    sabotage: Option<process_hub_core::config::Sabotage>,
+}
+
+#[cfg(feature = "sabotage")]
+fn defect(text: &str) -> Result<process_hub_core::config::Sabotage, String> {
+    let all = process_hub_core::config::Sabotage::ALL;
+    let found = all.into_iter().find(|defect| format!("{defect:?}") == text);
+    found.ok_or_else(|| format!("there is no defect `{text}`; there are {all:?}"))
 }
 
 /// Where the history of a run goes.
@@ -153,6 +164,8 @@ impl Fixed {
             children: self.children.map(|children| children as usize),
             seconds: self.seconds,
             profile: self.profile,
+            #[cfg(feature = "sabotage")]
+            sabotage: self.sabotage,
             ..Options::default()
         };
         self.with.iter().try_fold(options, |options, strategy| options.with(strategy))

@@ -394,7 +394,10 @@ fn rounds(hub: &HubConfig, nodes: usize) -> u64 {
     rounds + 3
 }
 
-/// The convergence bound and the others, by `INVARIANTS.md` 1.1: `B = F + 2H + r*S + (M + X) + 6D + C`.
+/// The most children that a profile draws.
+const MOST_CHILDREN: u64 = 100;
+
+/// The convergence bound and the others, by `INVARIANTS.md` 1.1: `B = F + 2H + r*S + ceil(n_moves/par)*(M + X) + 6D + C`.
 pub(crate) fn bounds(
     hub: &HubConfig,
     membership: &MembershipConfig,
@@ -424,12 +427,24 @@ pub(crate) fn bounds(
         _ => 0,
     };
     let moves = moving(&hub.migration);
+    // All children of a node at most, so many at a time, each until its old copy has ended and the new one is heard of.
+    let turns = MOST_CHILDREN.div_ceil(u64::from(hub.concurrent_moves)) - 1;
+    let waits = turns * (stop + 4 * delay + SECOND / 2);
     let (quorum, mutex) = promises(&hub.partition, nodes);
     let mutex = mutex && hub.redundancy.copies(usize::MAX) == 1;
     Bounds {
         delay,
         overlap: 2 * delay + keepalive + stop + repair + barrier + moves,
-        converge: detect + 2 * keepalive + repair + barrier + stop + 6 * delay + constant + quorum_takes + 2 * moves,
+        converge: detect
+            + 2 * keepalive
+            + repair
+            + barrier
+            + stop
+            + 6 * delay
+            + constant
+            + quorum_takes
+            + 2 * moves
+            + waits,
         stop,
         slack: SECOND + delay,
         copies: match hub.redundancy.copies(usize::MAX) {

@@ -43,7 +43,7 @@ impl Profile {
     #[must_use]
     pub(crate) fn must_see(self, oracle_or_fault: &str) -> bool {
         /// What is asked once all has converged.
-        const AFTERWARDS: [&str; 12] = ["S8", "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L10", "MIR", "R6"];
+        const AFTERWARDS: [&str; 13] = ["S8", "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9", "L10", "MIR", "R6"];
         match self {
             Profile::Swarm | Profile::Permanent => true,
             Profile::Hell => !AFTERWARDS.contains(&oracle_or_fault),

@@ -20,6 +20,8 @@ use crate::sim::dice::Dice;
 use crate::sim::world::{World, WorldConfig};
 use crate::story::Story;
 
+mod join;
+
 /// How often the oracles that wait for time to pass are asked, in microseconds.
 const PROBE: u64 = 100_000;
 
@@ -63,6 +65,8 @@ pub(crate) enum Stage {
     Convergence,
     /// The time in which nothing happens any more.
     Quiet,
+    /// A new node joins.
+    Join,
 }
 
 /// Where the decisions of a run come from.
@@ -167,6 +171,10 @@ pub fn repeat(options: &Options) -> String {
         line += &format!(" --seconds {seconds}");
     }
     options.fixed().for_each(|strategy| line += &format!(" --with {strategy}"));
+    #[cfg(feature = "sabotage")]
+    if let Some(defect) = options.sabotage {
+        line += &format!(" --sabotage {defect:?}");
+    }
     line
 }
 
@@ -270,17 +278,22 @@ impl Run {
         self.census(&core);
         self.world.tell(&Seen::Converged);
         self.converged_after = (last_bad != Some(self.world.now)).then(|| last_bad.map_or(0, |time| time - healed));
-        if self.failed() || self.until == Stage::Convergence {
+        if self.failed() {
             return;
         }
-        self.stage = Stage::Quiet;
-        while self.world.now < healed + 3 * bound && !self.failed() {
-            self.run_until(self.world.now + 10 * PROBE);
-            self.world.tell(&Seen::Probe);
-        }
-        if !self.failed() {
+        if self.until != Stage::Convergence {
+            self.stage = Stage::Quiet;
+            while self.world.now < healed + 3 * bound && !self.failed() {
+                self.run_until(self.world.now + 10 * PROBE);
+                self.world.tell(&Seen::Probe);
+            }
+            if self.failed() {
+                return;
+            }
             self.world.tell(&Seen::Finished);
         }
+        self.stage = Stage::Join;
+        self.join(&core);
     }
 
     /// Lets time pass and does what was decided for then.

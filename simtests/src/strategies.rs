@@ -234,6 +234,7 @@ fn draw_later_options(hub: &mut HubConfig, random: &mut Random, frame: Frame) {
         options.max_history_size = u32::try_from(random.log_between(1, 60)).unwrap_or(30);
         options.weight_decay_permille = u32::try_from(random.between(1, 1_000)).unwrap_or(900);
     }
+    hub.concurrent_moves = [2, 8, 256, 256][usize::try_from(random.between(0, 3)).unwrap_or(3)];
     // A cluster that admits no further members is to be whole without them.
     if let Partition::MajorityQuorum { initial_cluster_size, track_max_size } = &mut hub.partition
         && *initial_cluster_size as usize >= frame.nodes

@@ -45,6 +45,15 @@ pub struct Summary {
     pub violations: u64,
 }
 
+/// The ids of all oracles, sorted.
+#[must_use]
+pub fn oracles() -> Vec<&'static str> {
+    let mut oracles = Watch::ids();
+    oracles.push("S28");
+    oracles.sort_unstable();
+    oracles
+}
+
 /// Runs `seeds` with what `options` fixes, on `jobs` threads. `done` is told of each report, in no certain order.
 pub fn sweep(seeds: Range<u64>, options: &Options, jobs: usize, done: impl Fn(&Report) + Sync) -> Summary {
     let next = AtomicU64::new(seeds.start);
@@ -118,7 +127,7 @@ impl Summary {
     fn finish(&mut self, options: &Options) {
         self.failed.sort_by_key(|report| report.seed);
         if self.seeds >= MUST_SEE_ALL {
-            let oracles = Watch::ids().into_iter().chain(["S28"]);
+            let oracles = oracles().into_iter();
             let unchecked = oracles.filter(|oracle| self.checked.get(oracle).is_none_or(|checked| *checked == 0));
             let unseen = EXPECTED.into_iter().filter(|fault| !self.faults.contains_key(fault));
             let never = unchecked.chain(unseen).filter(|never| options.profile.must_see(never));

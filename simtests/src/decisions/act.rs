@@ -250,7 +250,7 @@ pub enum Restarts {
 }
 
 impl Declared {
-    fn spec(self) -> ChildSpec {
+    pub(crate) fn spec(self) -> ChildSpec {
         let restart = match self.restart {
             Restarts::Permanent => Restart::Permanent,
             Restarts::Transient => Restart::Transient,

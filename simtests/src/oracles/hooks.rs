@@ -22,13 +22,15 @@ struct Told {
     asked: BTreeSet<u64>,
     given: BTreeSet<u64>,
     posted: BTreeSet<u64>,
+    /// Starts that were announced, and of which no end was told.
+    open: BTreeMap<ChildId, u32>,
     /// How often each stage of a node's coming or going was told.
     stages: BTreeMap<(NodeId, bool), [u32; 4]>,
 }
 
 /// S23: pre_children_start, child_data_alter, post_children_start, child_registered; and pre_node, pre_redistribution,
-/// post_redistribution, post_node: each in this order. Once nothing is left to do, every change of the view that was
-/// told to begin has been told to be over.
+/// post_redistribution, post_node: each in this order. Once nothing is left to do, every change of the view and every start
+/// that was told to begin has been told to be over.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     told: BTreeMap<HostId, Told>,
@@ -41,10 +43,13 @@ impl Order {
             HookEvent::PreChildrenStart { children } => {
                 for id in children {
                     *told.announced.entry(id.clone()).or_default() += 1;
+                    *told.open.entry(id.clone()).or_default() += 1;
                 }
             }
             HookEvent::PostChildrenStart { children } => {
                 for StartedChild { id, outcome, .. } in children {
+                    let open = told.open.entry(id.clone()).or_default();
+                    *open = open.saturating_sub(1);
                     let Ok(pid) = outcome else { continue };
                     let given = told.given.contains(&pid.sequence);
                     told.posted.insert(pid.sequence);
@@ -106,6 +111,10 @@ impl Told {
         }
         for (id, count) in &self.announced {
             verdict.check(*count == 0, host, id, || "pre_children_start, and no start after it".to_owned());
+        }
+        for (id, count) in &self.open {
+            verdict
+                .check(*count == 0, host, id, || "pre_children_start, and no post_children_start after it".to_owned());
         }
     }
 }

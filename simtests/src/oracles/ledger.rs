@@ -106,6 +106,10 @@ impl Ledger {
         Self { hosts: vec![LifeLedger::default(); hosts], ..Self::default() }
     }
 
+    pub(crate) fn add_host(&mut self) {
+        self.hosts.push(LifeLedger::default());
+    }
+
     /// The version that a host's registry shows as declared.
     #[must_use]
     pub(crate) fn shown(&self, host: HostId, id: &ChildId) -> Option<u64> {

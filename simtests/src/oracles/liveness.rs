@@ -1,4 +1,4 @@
-//! After the faults: L6, L7, L8 and L10.
+//! After the faults: L6, L7, L8, L9 and L10.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,6 +143,28 @@ impl Oracle for Quiet {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// L9: whatever has happened, a new node can join, and a child can be started.
+#[derive(Debug)]
+pub(super) struct Joins;
+
+impl Oracle for Joins {
+    fn id(&self) -> &'static str {
+        "L9"
+    }
+
+    fn wants(&self) -> u32 {
+        kind::PHASE
+    }
+
+    fn see(&mut self, seen: &Seen<'_>, _: &Truth, verdict: &mut Verdict<'_>) {
+        let Seen::Joined { host, lacks } = *seen else { return };
+        verdict.checked();
+        if let Some(lacks) = lacks {
+            verdict.fails(Some(host), None, lacks);
         }
     }
 }

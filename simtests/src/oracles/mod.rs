@@ -79,6 +79,7 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(liveness::NothingOpen),
         Box::new(liveness::NoOscillation::default()),
         Box::new(liveness::Quiet::default()),
+        Box::new(liveness::Joins),
         Box::new(liveness::Memory),
     ]
 }

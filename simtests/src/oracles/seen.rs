@@ -54,6 +54,9 @@ pub(crate) enum Seen<'a> {
     Converged,
     /// Three times the convergence bound has passed.
     Finished,
+    /// After all that, a host that nobody had heard of joined, and a child was started: what of it is not done within the
+    /// convergence bound.
+    Joined { host: HostId, lacks: Option<&'a str> },
 }
 
 /// The sorts of [`Seen`], as bits, so that an oracle is told only what it wants.
@@ -95,7 +98,7 @@ impl Seen<'_> {
             Seen::Step { .. } => kind::STEP,
             Seen::Probe => kind::PROBE,
             Seen::Census { .. } => kind::CENSUS,
-            Seen::Healed { .. } | Seen::Converged | Seen::Finished => kind::PHASE,
+            Seen::Healed { .. } | Seen::Converged | Seen::Finished | Seen::Joined { .. } => kind::PHASE,
         }
     }
 }

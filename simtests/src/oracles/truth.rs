@@ -10,6 +10,7 @@ use process_hub_core::{ChildEvent, Effect, Input, StopReason};
 use super::ledger::{self, Ledger};
 use super::seen::{Census, Seen};
 use crate::sim::HostId;
+use crate::sim::newcomer::widened;
 
 /// The spans that the oracles judge by, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -182,6 +183,18 @@ impl Truth {
             cuts: vec![false; hosts * hosts],
             ..Self::default()
         }
+    }
+
+    /// One more host, which was never alive.
+    pub(crate) fn add_host(&mut self) {
+        let hosts = self.hosts.len();
+        self.cuts = widened(&self.cuts, hosts, &false);
+        for host in &mut self.hosts {
+            host.lost.push(0);
+            host.met.push(0);
+        }
+        self.hosts.push(HostTruth { lost: vec![0; hosts + 1], met: vec![0; hosts + 1], ..HostTruth::default() });
+        self.ledger.add_host();
     }
 
     /// The host that is this member at present.

@@ -10,6 +10,7 @@ pub(crate) mod host;
 mod links;
 pub(crate) mod moving;
 pub(crate) mod net;
+pub(crate) mod newcomer;
 pub(crate) mod random;
 mod trace;
 pub(crate) mod world;

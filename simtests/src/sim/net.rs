@@ -6,6 +6,7 @@ use process_hub_core::id::{Addr, Boot, Member};
 use process_hub_core::{Lane, Message};
 
 use super::event::HostId;
+use super::newcomer::widened;
 
 /// What a link carries.
 #[derive(Debug)]
@@ -119,6 +120,17 @@ impl Net {
 
     fn at(&self, from: HostId, to: HostId) -> usize {
         from * self.hosts + to
+    }
+
+    /// One more host. Nothing is between it and the others.
+    pub(crate) fn add_host(&mut self, delay: u64) {
+        let hosts = self.hosts;
+        self.cuts = widened(&self.cuts, hosts, &0);
+        self.delay = widened(&self.delay, hosts, &delay);
+        self.slow = widened(&self.slow, hosts, &1);
+        self.ways = widened(&self.ways, hosts, &0);
+        self.slots = widened(&self.slots, hosts, &None);
+        self.hosts += 1;
     }
 
     pub(crate) fn is_cut(&self, from: HostId, to: HostId) -> bool {

@@ -182,3 +182,12 @@ fn l10_state_that_grows_without_end() {
     bench.converged(&[Census { size: 10_000_000, ..first }, second]);
     bench.assert_fired("L10");
 }
+
+#[test]
+fn l9_a_new_node_or_a_new_child_is_not_taken_in() {
+    let mut bench = Bench::settled(3);
+    bench.see(&Seen::Joined { host: 2, lacks: None });
+    bench.assert_quiet();
+    bench.see(&Seen::Joined { host: 2, lacks: Some("not all agree with a new node") });
+    bench.assert_fired("L9");
+}

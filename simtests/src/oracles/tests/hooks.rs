@@ -154,3 +154,19 @@ fn s23_an_announced_start_that_never_comes() {
     bench.see(&Seen::Census { host: 0, census: &census(&[], 0, &[]) });
     bench.assert_fired("S23");
 }
+
+#[test]
+fn s23_a_start_whose_end_is_never_told() {
+    let ended = |told: bool| {
+        let mut bench = Bench::settled(1);
+        announce(&mut bench);
+        give_out(&mut bench);
+        if told {
+            posted(&mut bench);
+        }
+        bench.see(&Seen::Census { host: 0, census: &census(&[], 0, &[]) });
+        bench
+    };
+    ended(true).assert_quiet();
+    ended(false).assert_fired("S23");
+}
