@@ -43,6 +43,7 @@ async fn calls_beyond_the_mailbox_are_refused_as_overload() {
     let other = support::node(&network, "n2", &["n1"]).await;
     let there = other.hub(config()).child::<Slow>().start().await.unwrap();
     until("n2 knows of it", || there.get_pid(&id("s")).is_some() && there.nodes(true).len() == 2).await;
+    let mut handled = 0;
     for caller in [&hub, &there] {
         let calls: Vec<_> = (0..6)
             .map(|_| {
@@ -58,7 +59,9 @@ async fn calls_beyond_the_mailbox_are_refused_as_overload() {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!((answered, refused), (3, 3), "one is being handled, two wait");
+        // Two wait, and one is handled if it was taken before all had come.
+        assert!((2..=3).contains(&answered) && refused == 6 - answered, "{answered} were answered, {refused} refused");
+        handled += answered;
     }
-    assert_eq!(hub.call::<Slow>(&id("s"), ()).await.unwrap(), 7, "what was refused was not handled");
+    assert_eq!(hub.call::<Slow>(&id("s"), ()).await.unwrap(), handled + 1, "what was refused was not handled");
 }

@@ -44,6 +44,11 @@ impl Tap {
         }
     }
 
+    /// There is one more host.
+    pub(crate) fn join(&mut self, name: &str) {
+        self.0.join(name);
+    }
+
     pub(crate) fn begin(&mut self, now: u64, host: HostId, input: &Input) {
         self.0.begin(now, lane(host), input);
     }

@@ -80,6 +80,12 @@ impl Recorder {
         u32::try_from(at).unwrap_or(u32::MAX)
     }
 
+    /// One more node, whose lane is the last.
+    pub fn join(&mut self, name: &str) {
+        self.history.lanes.push(Lane { name: name.to_owned(), ..Lane::default() });
+        self.values.push(Values::new());
+    }
+
     /// The number that the next step gets.
     fn next_step(&self) -> u64 {
         self.history.first_step + self.history.steps.len() as u64

@@ -17,6 +17,9 @@ impl World {
         self.net.add_host(self.config.delay);
         self.sent.push(0);
         self.watch.truth.add_host();
+        if let Some(history) = &mut self.history {
+            history.join(node_name(host).as_str());
+        }
         for other in (0..host).filter(|other| !core.contains(other)) {
             self.cut(host, other);
             self.cut(other, host);

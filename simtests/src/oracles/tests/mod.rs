@@ -13,7 +13,7 @@ mod rows;
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_hub_core::hook::HookEvent;
+use process_hub_core::hook::{HookEvent, StartedChild};
 use process_hub_core::id::{Boot, ChildId, Member, NodeId, Pid, RequestId, Token};
 use process_hub_core::message::Phase;
 use process_hub_core::registry::{Lookup, Placement};
@@ -168,6 +168,9 @@ impl Bench {
     fn run(&mut self, host: HostId, sequence: u64, version: u64) {
         self.start(host, sequence, version);
         self.see(&Seen::Serving { host, sequence });
+        let started = StartedChild { id: child(), spec: None, outcome: Ok(pid(host, sequence)) };
+        let event = HookEvent::PostChildrenStart { children: vec![started] };
+        self.effect(host, &Effect::Hook { hub: hub_id(), event });
     }
 
     fn stop(&mut self, host: HostId, sequence: u64) {
