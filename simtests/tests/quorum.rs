@@ -217,6 +217,21 @@ fn a_reset_forgets_losses_on_all_nodes() {
     c.assert_converged();
 }
 
+/// A reset to fewer nodes than are there makes no two quorums of them.
+#[test]
+fn a_reset_below_the_members_that_are_there_makes_no_second_quorum() {
+    for track_max_size in [true, false] {
+        let mut c = Cluster::with(5, |hub: &mut HubConfig| {
+            hub.partition = Partition::MajorityQuorum { initial_cluster_size: 5, track_max_size };
+        });
+        c.reset_size("n1", 3);
+        c.run_for_secs(5);
+        c.partition(&[&["n1", "n2"], &["n3", "n4", "n5"]]);
+        c.run_for_secs(20);
+        assert_eq!(locked(&c), 2, "{track_max_size}");
+    }
+}
+
 /// A rule of one's own is asked again after an operator's reset, with nobody lost.
 #[test]
 fn a_reset_asks_a_rule_of_ones_own_again() {

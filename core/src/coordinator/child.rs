@@ -35,8 +35,7 @@ impl Hub {
         let stands_by = self.migrations.stands_by(sequence);
         if stopped {
             let mine = self.registry.record(&key).and_then(|record| record.mine());
-            // The start of a copy that stands by comes to its end when that serves, or ends.
-            if let Some(row) = mine.filter(|row| row.sequence == sequence && !stands_by) {
+            if let Some(row) = mine.filter(|row| row.sequence == sequence) {
                 let words = SmolStr::new_static("was told to stop before it was up");
                 self.announce_started(step, &key, row.dot(), Err(words));
             }
@@ -110,9 +109,6 @@ impl Hub {
             return self.keep(step, &key, sequence);
         }
         let Some((local, row)) = self.end_instance(step, sequence) else { return };
-        if stood_by {
-            self.announce_started(step, &key, row.dot(), Err(SmolStr::new_static("ended before it served")));
-        }
         match local.stop {
             Some(_) => {}
             // It has yet to serve: that is no end of its child.

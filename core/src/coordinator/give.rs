@@ -13,7 +13,7 @@ use crate::hub::Hub;
 use crate::id::{Member, NodeId};
 use crate::input::Queued;
 use crate::message::{HandoverStep, HubMessage, RowState, StateUse};
-use crate::migration::{RETRY, Sending, Source, Stage, Target};
+use crate::migration::{RETRY, Room, Sending, Source, Stage, Target};
 use crate::registry::{Key, Record};
 
 /// What has become of the instance that a state is for, as its node's rows tell.
@@ -33,8 +33,8 @@ impl Hub {
         if self.supervisor.is_held(key) || self.migrations.taker(sequence).is_some() {
             return;
         }
-        if !self.migrations.may_take_one(self.config.concurrent_moves as usize) {
-            return self.migrations.wait(key);
+        if !self.has_room_to(Room::Take) {
+            return self.migrations.wait(Room::Take, key);
         }
         let (attempt, deadline) = (self.migrations.next_attempt(), self.way(key).query_timeout);
         self.migrations.add_source(sequence, Source::new(key.clone(), attempt, step.now + deadline));

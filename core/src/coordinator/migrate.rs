@@ -7,7 +7,7 @@ use crate::hashing::Subject;
 use crate::hub::Hub;
 use crate::id::NodeId;
 use crate::message::RowState;
-use crate::migration::Target;
+use crate::migration::{Room, Target};
 use crate::registry::{Key, Record, Row};
 
 /// As what a copy may be started.
@@ -137,8 +137,8 @@ impl Hub {
         if state != RowState::Running || why == StopReason::Leaving || !(way.hot || way.hands_over) {
             if (state, why) == (RowState::Running, StopReason::Moved) && self.config.migration != Migration::Autonomous
             {
-                if !self.migrations.may_leave(self.config.concurrent_moves as usize) {
-                    return self.migrations.wait(key);
+                if !self.has_room_to(Room::Leave) {
+                    return self.migrations.wait(Room::Leave, key);
                 }
                 self.migrations.leaves(key, step.now + 2 * self.config.stop_timeout);
             }
@@ -194,38 +194,38 @@ impl Hub {
 
     /// Goes on with children that have waited for room.
     pub(super) fn go_on_migrating(&mut self, step: &mut Step<'_>) {
-        if !self.migrations.has_waiting() {
-            return;
+        if self.migrations.has_waiting_for(Room::Leave) {
+            self.migrations.give_up_waiting(step.now);
         }
-        self.migrations.give_up_waiting(step.now);
-        if !self.may_migrate() {
-            return;
-        }
-        // Whoever finds no room after all waits again.
-        for key in self.migrations.take_waiting(16) {
-            self.reconcile(step, &key);
+        for room in Room::ALL {
+            if self.migrations.has_waiting_for(room) && self.has_room_to(room) {
+                // Whoever finds no room after all waits again.
+                for key in self.migrations.take_waiting(room, 16) {
+                    self.reconcile(step, &key);
+                }
+            }
         }
     }
 
-    /// Whether a child that waits would find room, in whatever way it moves.
-    fn may_migrate(&self) -> bool {
+    /// Whether one more child may move, as far as that goes.
+    pub(super) fn has_room_to(&self, room: Room) -> bool {
         let most = self.config.concurrent_moves as usize;
-        self.migrations.may_take_one(most)
-            && self.migrations.may_stand_by(most)
-            && self.migrations.may_leave(most)
-            && self.supervisor.starting_len() < most
+        match room {
+            Room::Take => self.migrations.may_take_one(most),
+            Room::StandBy => self.migrations.may_stand_by(most),
+            Room::Start => self.supervisor.starting_len() < most,
+            Room::Leave => self.migrations.may_leave(most),
+        }
     }
 
     /// Whether children wait for room that there is.
     pub(super) fn has_moves_to_begin(&self) -> bool {
-        self.migrations.has_waiting() && self.may_migrate()
+        Room::ALL.into_iter().any(|room| self.migrations.has_waiting_for(room) && self.has_room_to(room))
     }
 
     /// Whether a copy that would serve beside the one that moves, without being given its state, has to wait for room.
     pub(super) fn is_one_move_too_many(&self, record: &Record, subject: &Subject<'_>) -> bool {
-        if self.supervisor.starting_len() < self.config.concurrent_moves as usize
-            || self.config.migration == Migration::Autonomous
-        {
+        if self.has_room_to(Room::Start) || self.config.migration == Migration::Autonomous {
             return false;
         }
         let owners = self.view.owners(subject);

@@ -14,7 +14,7 @@ use crate::hook::{HookEvent, TopologyChange};
 use crate::hub::Hub;
 use crate::id::{ChildId, NodeId, Pid};
 use crate::message::RowState;
-use crate::migration::Taker;
+use crate::migration::{Room, Taker};
 use crate::quorum::tokens;
 use crate::registry::{Dot, HostIx, Key, ME, Record, Row};
 use crate::spec::ChildSpec;
@@ -191,12 +191,12 @@ impl Hub {
         let Some(entry) = self.entry(record, &subject) else { return };
         let (dot, spec) = (start.dot, start.spec.clone());
         let stands_by = entry == Entry::StandingBy;
-        let waits = match entry {
-            Entry::StandingBy => !self.migrations.may_stand_by(self.config.concurrent_moves as usize),
-            Entry::Serving => self.is_one_move_too_many(record, &subject),
+        let (room, waits) = match entry {
+            Entry::StandingBy => (Room::StandBy, !self.has_room_to(Room::StandBy)),
+            Entry::Serving => (Room::Start, self.is_one_move_too_many(record, &subject)),
         };
         if waits {
-            return self.migrations.wait(key);
+            return self.migrations.wait(room, key);
         }
         if self.may_carry_out(step, key) {
             self.start_instance(step, key, dot, spec, stands_by);

@@ -36,14 +36,31 @@ const TAKEN: usize = 64;
 /// An instance elsewhere.
 pub(crate) type Target = (Member, u64);
 
+/// What a child that is to move waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Room {
+    /// That one more copy may be asked for its state.
+    Take,
+    /// That one more copy may stand by.
+    StandBy,
+    /// That fewer copies are starting.
+    Start,
+    /// That one more copy may be ended before another starts.
+    Leave,
+}
+
+impl Room {
+    pub(crate) const ALL: [Room; 4] = [Room::Take, Room::StandBy, Room::Start, Room::Leave];
+}
+
 /// Moves under way at this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Migrations {
     attempt: u32,
     sources: BTreeMap<u64, Source>,
     takers: BTreeMap<u64, Taker>,
-    /// Children that wait until fewer are on their way.
-    waiting: BTreeSet<Key>,
+    /// Children that wait until fewer are on their way. None waits for room of another sort than it needs.
+    waiting: [BTreeSet<Key>; Room::ALL.len()],
     /// Children that were ended here so as to run elsewhere, and until when each counts as on its way.
     left: BTreeMap<Key, Time>,
     /// About how large the states were that were taken of late.
@@ -62,16 +79,16 @@ impl Migrations {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.sources.is_empty() && self.takers.is_empty() && self.waiting.is_empty()
+        self.sources.is_empty() && self.takers.is_empty() && self.waiting_len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.sources.len() + self.takers.len() + self.waiting.len()
+        self.sources.len() + self.takers.len() + self.waiting_len()
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         let sources = self.sources.values().filter_map(Source::deadline);
-        let left = self.left.values().copied().filter(|_| self.has_waiting());
+        let left = self.left.values().copied().filter(|_| self.has_waiting_for(Room::Leave));
         sources.chain(self.takers.values().filter_map(Taker::deadline)).chain(left).min()
     }
 
@@ -152,25 +169,30 @@ impl Migrations {
     // ---- the budget
 
     /// A child waits until there is room for its move.
-    pub(crate) fn wait(&mut self, key: &Key) {
-        self.waiting.insert(key.clone());
+    pub(crate) fn wait(&mut self, room: Room, key: &Key) {
+        self.waiting[room as usize].insert(key.clone());
     }
 
-    /// Takes up to `most` of the children that wait.
-    pub(crate) fn take_waiting(&mut self, most: usize) -> Vec<Key> {
-        let some: Vec<Key> = self.waiting.iter().take(most).cloned().collect();
+    /// Takes up to `most` of the children that wait for such room.
+    pub(crate) fn take_waiting(&mut self, room: Room, most: usize) -> Vec<Key> {
+        let waiting = &mut self.waiting[room as usize];
+        let some: Vec<Key> = waiting.iter().take(most).cloned().collect();
         for key in &some {
-            self.waiting.remove(key);
+            waiting.remove(key);
         }
         some
     }
 
     pub(crate) fn waits(&self, key: &Key) -> bool {
-        self.waiting.contains(key)
+        self.waiting.iter().any(|waiting| waiting.contains(key))
     }
 
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    pub(crate) fn has_waiting_for(&self, room: Room) -> bool {
+        !self.waiting[room as usize].is_empty()
+    }
+
+    fn waiting_len(&self) -> usize {
+        self.waiting.iter().map(BTreeSet::len).sum()
     }
 
     /// Whether one more copy may be asked for its state. Few are at a time: states are taken late and dropped early.

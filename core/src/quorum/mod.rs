@@ -85,13 +85,18 @@ impl Quorum {
         }
     }
 
+    /// How large the cluster is taken to be: no smaller than it is known to be, even if an operator has said so too early.
+    fn size(&self) -> u32 {
+        self.memory.known().size.max(u32::try_from(self.memory.names().len()).unwrap_or(u32::MAX))
+    }
+
     /// How many grants make a lease; `None` when this hub needs none.
     pub(crate) fn needed(&self) -> Option<u32> {
         #[cfg(feature = "sabotage")]
         if self.halved {
-            return grants(&self.partition, self.memory.known().size).map(|grants| grants.div_ceil(2));
+            return grants(&self.partition, self.size()).map(|grants| grants.div_ceil(2));
         }
-        grants(&self.partition, self.memory.known().size)
+        grants(&self.partition, self.size())
     }
 
     /// Whether leases count: under a rule that has them, once a quorum was held, or from the beginning if it is to be
@@ -112,7 +117,7 @@ impl Quorum {
         if self.halved && self.needed().is_some_and(|needed| self.connected >= needed) {
             return Verdict::Held;
         }
-        verdict(&self.partition, Count { connected: self.connected, lost, size: self.memory.known().size })
+        verdict(&self.partition, Count { connected: self.connected, lost, size: self.size() })
     }
 
     /// Whether this node may serve.

@@ -49,6 +49,9 @@ impl Order {
             HookEvent::PostChildrenStart { children } => {
                 for StartedChild { id, outcome, .. } in children {
                     let open = told.open.entry(id.clone()).or_default();
+                    verdict.check(*open > 0, host, id, || {
+                        "post_children_start more often than pre_children_start".to_owned()
+                    });
                     *open = open.saturating_sub(1);
                     let Ok(pid) = outcome else { continue };
                     let given = told.given.contains(&pid.sequence);
