@@ -39,25 +39,19 @@ fn f1_f2_f3_many_children_agree_after_a_join_and_a_loss_and_cost_little() {
     println!("idle: {idle} messages a second");
     assert!(idle < 60, "{idle} messages a second between three idle nodes");
 
-    let (inputs, messages, runs) = (c.inputs(), c.messages(), c.started());
-    c.boot("n4");
-    let took = c.settle();
-    c.assert_converged();
-    let moved = c.started() - runs;
-    assert!((MANY / 6..MANY / 3).contains(&moved), "{moved} moved");
-    let (inputs, messages) = (per_mille(c.inputs(), inputs, moved), per_mille(c.messages(), messages, moved));
-    println!("join: {took:?}, {moved} moved, {inputs} inputs and {messages} messages a thousand of them");
-    assert!(inputs < 4_000 && messages < 1_000, "{inputs} inputs, {messages} messages");
-
-    let (inputs, messages, runs) = (c.inputs(), c.messages(), c.started());
-    c.crash("n2");
-    let took = c.settle();
-    c.assert_converged();
-    let moved = c.started() - runs;
-    assert!((MANY / 6..MANY / 3).contains(&moved), "{moved} were lost");
-    let (inputs, messages) = (per_mille(c.inputs(), inputs, moved), per_mille(c.messages(), messages, moved));
-    println!("loss: {took:?}, {moved} moved, {inputs} inputs and {messages} messages a thousand of them");
-    assert!(inputs < 3_000 && messages < 1_000, "{inputs} inputs, {messages} messages");
+    let mut moves = |what: &str, change: fn(&mut Cluster), most: u64| {
+        let (inputs, messages, runs) = (c.inputs(), c.messages(), c.started());
+        change(&mut c);
+        let took = c.settle();
+        c.assert_converged();
+        let moved = c.started() - runs;
+        assert!((MANY / 6..MANY / 3).contains(&moved), "{what}: {moved} moved");
+        let (inputs, messages) = (per_mille(c.inputs(), inputs, moved), per_mille(c.messages(), messages, moved));
+        println!("{what}: {took:?}, {moved} moved, {inputs} inputs and {messages} messages a thousand of them");
+        assert!(inputs < most && messages < 1_000, "{what}: {inputs} inputs, {messages} messages");
+    };
+    moves("join", |c| c.boot("n4"), 4_000);
+    moves("loss", |c| c.crash("n2"), 3_000);
     for node in c.up() {
         assert_eq!(c.declared(&node), MANY);
     }

@@ -32,7 +32,6 @@ impl Hub {
         self.supervisor.started(sequence);
         let Some(local) = self.supervisor.get(sequence) else { return };
         let (key, stopped) = (local.key.clone(), local.stop.is_some());
-        let stands_by = self.migrations.stands_by(sequence);
         if stopped {
             let mine = self.registry.record(&key).and_then(|record| record.mine());
             if let Some(row) = mine.filter(|row| row.sequence == sequence) {
@@ -41,7 +40,7 @@ impl Hub {
             }
             return;
         }
-        if stands_by {
+        if self.migrations.stands_by(sequence) {
             return self.standby_started(step, &key, sequence);
         }
         self.registry.edit_mine(&key, |row| {

@@ -291,11 +291,9 @@ impl Hub {
         self.quorum.memory.join_names(theirs.known.epoch, &theirs.names, most);
         if let Partition::DynamicQuorum { threshold_time, .. } = self.config.partition {
             // What was lost before an operator's reset counts no more, whoever tells of it.
-            let counts = |loss: &&WireLoss| {
-                theirs.known.epoch == self.quorum.memory.known().epoch && !self.view.members().contains_key(&loss.node)
-            };
-            let losses: Vec<&WireLoss> = theirs.losses.iter().filter(counts).collect();
-            for loss in losses {
+            let counts = theirs.known.epoch == self.quorum.memory.known().epoch;
+            let here = |loss: &WireLoss| self.view.members().contains_key(&loss.node);
+            for loss in theirs.losses.iter().filter(|loss| counts && !here(loss)) {
                 let ago = core::time::Duration::from_micros(loss.ago).min(threshold_time);
                 let at = crate::time::Time(step.now.0.saturating_sub(u64::try_from(ago.as_micros()).unwrap_or(0)));
                 self.quorum.memory.lose(&loss.node, at);
