@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use process_hub_core::config::{HubConfig, Migration};
+use process_hub_core::id::Pid;
 use process_hub_simtests::scenario::Cluster;
 
 const CHILDREN: usize = 60;
@@ -26,11 +27,12 @@ fn growth(migration: &Migration, concurrent_moves: u32) -> (usize, usize) {
         missing = missing.max(CHILDREN - copies.iter().filter(|copies| **copies > 0).count());
         spare = spare.max(copies.iter().map(|copies| copies.saturating_sub(1)).sum());
     }
+    let is_there = |copies: &&Vec<Pid>| copies.first().is_some_and(|pid| pid.node.as_str() == "n3");
+    let moved = c.placed().values().filter(is_there).count();
+    assert!(moved > 10, "n3 has its share: {moved}");
     c.children_start_slowly(false);
     c.settle();
     c.assert_converged();
-    let moved = c.placed().values().filter(|copies| copies[0].node.as_str() == "n3").count();
-    assert!(moved > 10, "n3 has its share: {moved}");
     (missing, spare)
 }
 

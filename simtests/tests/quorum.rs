@@ -217,6 +217,25 @@ fn a_reset_forgets_losses_on_all_nodes() {
     c.assert_converged();
 }
 
+/// Not even if somebody tells of them who has yet to hear of the reset.
+#[test]
+fn losses_of_before_a_reset_do_not_come_back_with_who_missed_it() {
+    let mut c = Cluster::with(5, |hub: &mut HubConfig| {
+        hub.partition = Partition::DynamicQuorum { quorum_size: 80, threshold_time: Duration::from_secs(3_600) };
+    });
+    c.crash("n3");
+    c.crash("n4");
+    c.crash("n5");
+    c.cut("n1", "n2");
+    c.run_for_secs(20);
+    c.reset_size("n1", 2);
+    c.run_for_secs(5);
+    assert_eq!((c.is_locked("n1"), c.is_locked("n2")), (false, true), "the reset has not reached n2");
+    c.heal();
+    c.run_for_secs(20);
+    assert_eq!(locked(&c), 0);
+}
+
 /// A reset to fewer nodes than are there makes no two quorums of them.
 #[test]
 fn a_reset_below_the_members_that_are_there_makes_no_second_quorum() {
