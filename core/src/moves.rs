@@ -38,6 +38,8 @@ pub(crate) struct Hold {
     pub(crate) agreed: BTreeSet<Member>,
     /// When this node heard of it first.
     pub(crate) since: Time,
+    /// What came of it was known here before: nothing waits for it.
+    pub(crate) over: bool,
 }
 
 /// How long a hold is remembered: beyond the longest that a move of a child waits for its members, as a rule.
@@ -48,13 +50,26 @@ const HELD: Duration = Duration::from_secs(60);
 pub(crate) struct Holds(BTreeMap<(Key, Dot), Hold>);
 
 impl Holds {
-    /// A child is held, by the word of `from`, if it is another's.
-    pub(crate) fn told(&mut self, key: &Key, dot: Dot, wrote: &Assignment, from: Option<&Member>, now: Time) {
+    /// Forgets those that nobody can wait for any more.
+    pub(crate) fn prune(&mut self, now: Time) {
         self.0.retain(|_, hold| hold.since + HELD > now);
+    }
+
+    /// A child is held, by the word of `from`, if it is another's: one that is `over` is only remembered.
+    pub(crate) fn told(
+        &mut self,
+        key: &Key,
+        dot: Dot,
+        wrote: &Assignment,
+        from: Option<&Member>,
+        over: bool,
+        now: Time,
+    ) {
+        self.prune(now);
         if self.0.len() >= MOST && !self.0.contains_key(&(key.clone(), dot)) {
             return;
         }
-        let fresh = || Hold { wrote: wrote.clone(), agreed: BTreeSet::new(), since: now };
+        let fresh = || Hold { wrote: wrote.clone(), agreed: BTreeSet::new(), since: now, over };
         let hold = self.0.entry((key.clone(), dot)).or_insert_with(fresh);
         if hold.wrote < *wrote {
             *hold = fresh();

@@ -1,6 +1,8 @@
-//! Anti-entropy of the declared set: which peers to compare with, and how far the present comparison is. One at a time.
+//! Anti-entropy of the declared set: which peers to compare with, and how far the present comparisons are. One at a time, but
+//! a peer that keeps silent does not hold up the others.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::id::NodeId;
@@ -8,9 +10,12 @@ use crate::registry::Context;
 use crate::time::Time;
 
 /// A comparison that hears nothing for this long is given up (and tried again in its turn).
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The comparison under way.
+/// After this long without a word the next comparison begins beside it.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// A comparison under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Round {
     pub(crate) peer: NodeId,
@@ -22,14 +27,16 @@ pub(crate) struct Round {
     /// The peer has begun a new stream since: this may miss what it knew by then.
     pub(crate) outdated: bool,
     pub(crate) begun: Time,
-    pub(crate) deadline: Time,
+    /// When the peer was asked last.
+    asked: Time,
 }
 
 /// The peers to compare with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Pulls {
     queue: VecDeque<NodeId>,
-    round: Option<Round>,
+    /// At most one with each peer.
+    rounds: Vec<Round>,
     number: u32,
 }
 
@@ -42,7 +49,7 @@ impl Pulls {
 
     /// A peer begins a new stream: what it has learned by then is compared, whatever is under way.
     pub(crate) fn want_anew(&mut self, peer: &NodeId) {
-        if let Some(round) = self.round.as_mut().filter(|round| round.peer == *peer) {
+        if let Some(round) = self.rounds.iter_mut().find(|round| round.peer == *peer) {
             round.outdated = true;
         }
         self.want(peer);
@@ -50,7 +57,7 @@ impl Pulls {
 
     /// What was said to a peer, or by it, may be lost: a comparison with it begins again, before all others.
     pub(crate) fn again(&mut self, peer: &NodeId) {
-        if self.round.take_if(|round| round.peer == *peer).is_some() {
+        if self.take(peer).is_some() {
             self.queue.retain(|queued| queued != peer);
             self.queue.push_front(peer.clone());
         }
@@ -59,51 +66,61 @@ impl Pulls {
     /// Forgets a peer; a comparison with it ends.
     pub(crate) fn forget(&mut self, peer: &NodeId) {
         self.queue.retain(|queued| queued != peer);
-        if self.round.as_ref().is_some_and(|round| round.peer == *peer) {
-            self.round = None;
-        }
+        self.take(peer);
     }
 
-    /// Begins the next comparison, if none is under way and one is wanted.
+    /// Begins the next comparison, if one is wanted and no peer is expected to answer any moment.
     pub(crate) fn begin(&mut self, now: Time) -> Option<&Round> {
-        if self.round.is_some() {
+        if self.rounds.iter().any(|round| round.asked + SILENCE > now) {
             return None;
         }
-        let peer = self.queue.pop_front()?;
+        let peer = self.queue.remove(self.next()?)?;
         self.number = self.number.wrapping_add(1);
-        let deadline = now + PATIENCE;
         let (number, ranges) = (self.number, VecDeque::new());
-        Some(self.round.insert(Round { peer, number, context: None, ranges, outdated: false, begun: now, deadline }))
+        self.rounds.push(Round { peer, number, context: None, ranges, outdated: false, begun: now, asked: now });
+        self.rounds.last()
     }
 
-    /// The comparison with this peer under this number, if it is the one under way.
+    /// The first that is wanted and not under way.
+    fn next(&self) -> Option<usize> {
+        self.queue.iter().position(|peer| self.rounds.iter().all(|round| round.peer != *peer))
+    }
+
+    /// The comparison with this peer under this number, if it is under way.
     pub(crate) fn round(&mut self, peer: &NodeId, number: u32) -> Option<&mut Round> {
-        self.round.as_mut().filter(|round| round.peer == *peer && round.number == number)
+        self.rounds.iter_mut().find(|round| round.peer == *peer && round.number == number)
     }
 
-    /// Ends the comparison under way.
-    pub(crate) fn finish(&mut self) -> Option<Round> {
-        self.round.take()
+    /// Ends the comparison with a peer.
+    pub(crate) fn take(&mut self, peer: &NodeId) -> Option<Round> {
+        let at = self.rounds.iter().position(|round| round.peer == *peer)?;
+        Some(self.rounds.remove(at))
     }
 
-    /// Goes on with a comparison that was taken out.
-    pub(crate) fn go_on(&mut self, round: Round, deadline: Time) {
-        self.round = Some(Round { deadline, ..round });
+    /// Goes on with a comparison that was taken out: its peer is asked once more.
+    pub(crate) fn go_on(&mut self, round: Round, now: Time) {
+        self.rounds.push(Round { asked: now, ..round });
     }
 
-    /// Gives up a comparison that hears nothing; it is wanted again.
+    /// Gives up comparisons that hear nothing; they are wanted again.
     pub(crate) fn expire(&mut self, now: Time) {
-        if let Some(round) = self.round.take_if(|round| round.deadline <= now) {
+        let (over, rounds) =
+            core::mem::take(&mut self.rounds).into_iter().partition(|round| round.asked + PATIENCE <= now);
+        self.rounds = rounds;
+        let over: Vec<Round> = over;
+        for round in over {
             self.want(&round.peer);
         }
     }
 
-    /// Whether no comparison is under way.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.round.is_none()
+    /// Whether what a peer had seen is kept for the end of a comparison.
+    pub(crate) fn keeps_context(&self) -> bool {
+        self.rounds.iter().any(|round| round.context.is_some())
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.round.as_ref().map(|round| round.deadline)
+        let over = self.rounds.iter().map(|round| round.asked + PATIENCE).min();
+        let silent = self.rounds.iter().map(|round| round.asked + SILENCE).max();
+        over.into_iter().chain(silent.filter(|_| self.next().is_some())).min()
     }
 }

@@ -86,7 +86,7 @@ impl Hub {
                 self.lives.settled(&node);
             }
         }
-        if self.open_requests() == 0 && self.pulls.is_idle() {
+        if self.open_requests() == 0 && !self.pulls.keeps_context() {
             let (registry, seen) = (&self.registry, self.registry.context());
             let declared = |key: &Key, dot| registry.record(key).is_some_and(|record| record.has(dot));
             self.moves.holds.retain(|key, dot| declared(key, dot) || !seen.covers(dot));

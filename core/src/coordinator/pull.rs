@@ -10,7 +10,6 @@ use crate::hub::Hub;
 use crate::id::{Boot, Member, NodeId};
 use crate::message::{HubMessage, WireAssign, WireContext, WireDot, WireEntry, WireSeen};
 use crate::outbox::Table;
-use crate::pull::PATIENCE;
 use crate::registry::{ALL, BUCKETS, Context, Dot, Registry};
 
 /// Bytes of a listing after which it is cut (one entry may add [`limits::SPEC`]).
@@ -100,7 +99,7 @@ impl Hub {
     /// Asks for the next range that differs; after the last, all that the other had seen has been compared.
     fn next_range(&mut self, step: &mut Step<'_>, from: &Member) {
         let context = self.wire_context();
-        let Some(round) = self.pulls.finish() else { return };
+        let Some(round) = self.pulls.take(&from.node) else { return };
         let Some(&(first, last)) = round.ranges.front() else {
             if let Some(seen) = &round.context {
                 self.registry.join_context(seen);
@@ -118,7 +117,7 @@ impl Hub {
         let context =
             if self.is_sabotaged(crate::config::Sabotage::ForgetRemoval) { WireContext::default() } else { context };
         let number = round.number;
-        self.pulls.go_on(round, step.now + PATIENCE);
+        self.pulls.go_on(round, step.now);
         self.send(step, from, HubMessage::PullRange { round: number, from: first, to: last, context });
     }
 

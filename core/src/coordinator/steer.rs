@@ -16,6 +16,7 @@ use crate::registry::{Dot, Key, Record};
 use crate::request::Reply;
 use crate::spec::Labels;
 use crate::steering::{Steer, SteerError, Steered};
+use crate::time::Time;
 use crate::work::Job;
 
 impl Hub {
@@ -139,7 +140,7 @@ impl Hub {
             None => (0, Vec::new()),
         };
         let wrote = Assignment { version, by: self.me.node.clone(), nodes, held: true };
-        self.moves.holds.told(&key, dot, &wrote, None, step.now);
+        self.moves.holds.told(&key, dot, &wrote, None, false, step.now);
         // Known before it is told, or this node would take it for what an earlier life of it holds.
         let (stage, moved) = (Stage::Holding, key.clone());
         self.moves.moving.push(Moving { caller, key: moved, dot, to, stage, wrote: wrote.clone(), deadline });
@@ -163,8 +164,12 @@ impl Hub {
             return;
         }
         let is_known = |holds: &Holds| holds.of(key, dot, |known| known == held).is_some();
+        self.moves.holds.prune(step.now);
         let known = is_known(&self.moves.holds);
-        self.moves.holds.told(key, dot, held, Some(&peer.member), step.now);
+        // Who was there when it was given to its nodes had agreed to that before: this node was not, or has forgotten it since,
+        // and it is told so that whoever is new hears from everybody.
+        let over = self.registry.assignment(key, dot).is_some_and(|given| given.version > held.version);
+        self.moves.holds.told(key, dot, held, Some(&peer.member), over, step.now);
         // Whoever held it may have died since, and others who hear of it from its survivors wait for this node, too.
         if held.by == *from || (!known && is_known(&self.moves.holds)) {
             self.claim_unheard(key);
@@ -176,7 +181,8 @@ impl Hub {
     }
 
     /// What is held, for a member whose stream begins anew.
-    pub(super) fn restate_holds(&self, opening: &mut Outbox) {
+    pub(super) fn restate_holds(&mut self, opening: &mut Outbox, now: Time) {
+        self.moves.holds.prune(now);
         for (key, dot, held) in self.moves.holds.iter() {
             opening.assign(&self.registry, &key.id, dot, held.clone());
         }
@@ -221,6 +227,9 @@ impl Hub {
     /// Whether all have agreed to a hold who were there when this node heard of it. Who has come since, or has come back, has
     /// told its copies before its view was complete, and starts none before it has heard this node out.
     fn all_agree(&self, hold: &Hold) -> bool {
+        if hold.over {
+            return true;
+        }
         let mut others = self.peers.values().filter(|peer| peer.takes_part() && peer.since <= hold.since);
         others.all(|peer| hold.agreed.contains(&peer.member))
     }

@@ -350,3 +350,36 @@ fn what_a_part_that_was_never_met_has_outlives_the_life_that_told_it() {
     script.at(4000).heal_without(&["n2", "n3", "n5"], &[], &[]);
     script.assert_holds();
 }
+
+/// S3, seed 2105: two nodes that had lost each other ran a child each. They met again, and did not compare what they had
+/// given it to for as long as both waited for a third that kept silent.
+#[test]
+fn a_silent_member_does_not_hold_up_comparisons_with_others() {
+    let mut script = Script::new(2105, 4);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+    });
+    script.set("barrier_timeout", "504000us");
+    script.set("distribution", "load-balancer:max_history_size=29:weight_decay_permille=779:push_interval=2083ms");
+    script.set("stop_timeout", "313000us");
+    script.set("synchronization", "pubsub:sync_interval=403ms");
+    script.at(0).boot("n1");
+    script.at(0).boot("n2");
+    script.at(2944000).cut("n1", "n4");
+    script.at(2944000).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 0, version: 26, restart: Restarts::Temporary, tagged: true }],
+        wait: true,
+        timeout: 67126,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(2944000).cut("n2", "n1");
+    script.at(2944000).boot("n4");
+    script.at(3055000).heal_without(&["n1", "n2"], &[], &[]);
+    script.assert_holds();
+}

@@ -109,3 +109,33 @@ fn a_state_goes_to_no_copy_of_another_start() {
     script.at(8844092).heal_without(&["n1", "n2", "n3"], &[], &[]);
     script.assert_holds();
 }
+
+/// L9, seed 2089: minutes after an operator had moved a child a node joined. It was told of the hold, repeated it, and the
+/// others, who had forgotten it by then, took it for a new one: nobody repeated it to them, and a second copy, which was
+/// wanted since the node had joined, waited for that.
+#[test]
+fn a_hold_that_is_over_holds_up_nothing_when_a_node_joins() {
+    let mut script = Script::new(2089, 3);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+    });
+    script.set("concurrent_moves", "2");
+    script.set("redundancy", "every-second 1");
+    script.at(0).boot("n1");
+    script.at(0).boot("n3");
+    script.at(0).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 4, version: 7, restart: Restarts::Permanent, tagged: false }],
+        wait: false,
+        timeout: 1321097,
+        check_existing: true,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(3000).migrate("n3", "c4", "n1", 65131);
+    script.at(3000).heal_without(&["n1", "n2", "n3"], &[], &[]);
+    script.assert_holds();
+}
