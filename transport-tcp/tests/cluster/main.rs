@@ -8,6 +8,7 @@ mod support;
 
 mod admin;
 mod bad_input;
+mod blackbox;
 mod children;
 mod cli;
 mod demo;

@@ -18,10 +18,19 @@ pub(crate) fn ask(method: &str, url: &str, body: &Value) -> Answer {
     raw(method, url, &[("content-type", "application/json")], text.as_deref())
 }
 
+/// The same, and gives up after `patience`.
+pub(crate) fn ask_within(patience: Duration, method: &str, url: &str, body: &Value) -> Answer {
+    send(patience, method, url, &[("content-type", "application/json")], Some(&body.to_string()))
+}
+
 /// Sends one request as it is.
 pub(crate) fn raw(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+    send(Duration::from_secs(120), method, url, headers, body)
+}
+
+fn send(patience: Duration, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
     let config = Agent::config_builder().http_status_as_error(false).proxy(None).allow_non_standard_methods(true);
-    let agent: Agent = config.timeout_global(Some(Duration::from_secs(120))).build().into();
+    let agent: Agent = config.timeout_global(Some(patience)).build().into();
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);

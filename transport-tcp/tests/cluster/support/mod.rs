@@ -1,6 +1,7 @@
 //! Processes, requests and waits.
 
 pub(crate) mod cluster;
+pub(crate) mod history;
 pub(crate) mod http;
 /// The network of the demonstration: a door in front of each node, at which links can be cut.
 #[path = "../../../src/bin/process-hub/demo/network.rs"]
