@@ -318,3 +318,55 @@ fn callers_see_each_child_run_once_at_a_time_whatever_befalls_five_processes() {
     assert!(faults.killed > 0 && faults.paused > 0 && faults.cut_off > 0 && faults.links_cut > 0, "{faults:?}");
     assert!(answered > 100 && known > 10 && instances > COUNTERS as usize, "the callers have seen too little");
 }
+
+/// The judge itself.
+mod judge {
+    use crate::support::history::{Addition, chains, one_at_a_time};
+    use std::time::Duration;
+
+    fn of(rows: &[(i64, u64, u64, Option<i64>)]) -> Vec<Addition> {
+        let addition = |&(amount, asked, done, value)| {
+            let [asked, done] = [asked, done].map(Duration::from_millis);
+            Addition { amount, asked, done, value }
+        };
+        rows.iter().map(addition).collect()
+    }
+
+    #[test]
+    fn instances_are_told_apart_by_what_they_had_counted() {
+        let found = chains(&of(&[(3, 0, 1, Some(3)), (10, 2, 3, Some(13)), (100, 4, 5, Some(100))])).unwrap();
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        one_at_a_time(&found).unwrap();
+    }
+
+    #[test]
+    fn what_was_not_answered_may_have_been_counted() {
+        let additions = of(&[(3, 0, 1, Some(3)), (10, 2, 9, None), (50, 2, 9, None), (100, 4, 5, Some(163))]);
+        assert_eq!(chains(&additions).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_counted_twice_is_found() {
+        assert!(chains(&of(&[(3, 0, 1, Some(3)), (10, 2, 3, Some(23))])).is_err());
+        assert!(chains(&of(&[(3, 0, 1, Some(3)), (7, 0, 9, None), (10, 2, 3, Some(27))])).is_err());
+    }
+
+    #[test]
+    fn two_instances_that_go_on_from_one_count_are_found() {
+        assert!(chains(&of(&[(3, 0, 1, Some(3)), (10, 2, 3, Some(13)), (20, 4, 5, Some(23))])).is_err());
+    }
+
+    #[test]
+    fn an_answer_from_before_what_it_counts_is_found() {
+        assert!(chains(&of(&[(3, 5, 6, Some(3)), (10, 2, 3, Some(13))])).is_err());
+    }
+
+    #[test]
+    fn instances_that_take_turns_are_found() {
+        let found = chains(&of(&[(3, 0, 1, Some(3)), (50, 2, 3, Some(50)), (10, 4, 5, Some(13))])).unwrap();
+        assert!(one_at_a_time(&found).is_err());
+        // Asked for while the later one came up: it may have been answered from before.
+        let found = chains(&of(&[(3, 0, 1, Some(3)), (50, 2, 6, Some(50)), (10, 4, 5, Some(13))])).unwrap();
+        one_at_a_time(&found).unwrap();
+    }
+}
