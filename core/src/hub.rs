@@ -4,6 +4,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use smol_str::SmolStr;
+
 use crate::alter::Alters;
 use crate::calls::Calls;
 use crate::config::{ConfigError, Distribution, HubConfig};
@@ -89,6 +91,8 @@ pub enum HubInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hub {
     pub(crate) config: HubConfig,
+    /// What two nodes must agree on, as one number and field by field: each hello says it.
+    pub(crate) terms: (u64, Vec<(SmolStr, SmolStr)>),
     pub(crate) me: Member,
     /// The boot this life began with: the one in its pids, starts and tokens.
     pub(crate) minted: Boot,
@@ -206,8 +210,10 @@ impl Hub {
         let load_at = matches!(config.distribution, Distribution::CentralizedLoadBalancer(_)).then_some(now);
         // Whoever comes to an empty place is the first.
         let attributes = Attributes { seniority: u64::from(alone), ..attributes };
+        let terms = (config.digest(), config.fields());
         Ok(Hub {
             config,
+            terms,
             minted,
             mints: minted,
             lives,

@@ -104,6 +104,7 @@ impl Draw<'_> {
             prompt: false,
             faults_until: 0,
             long_quiet: false,
+            brief: true,
             sabotage: None,
         }
     }

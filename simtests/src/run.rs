@@ -271,6 +271,10 @@ impl Run {
             if !self.has_converged(&core) {
                 last_bad = Some(self.world.now);
             }
+            let agreed_for = self.world.now - last_bad.unwrap_or(healed);
+            if self.setup.brief && agreed_for >= bound / 3 && !self.has_more_to_do() {
+                break;
+            }
         }
         if self.failed() {
             return;
@@ -309,6 +313,10 @@ impl Run {
     fn noted(&mut self, until: u64) -> Option<Decision> {
         let Source::Noted(decisions) = &mut self.source else { return None };
         decisions.pop_front_if(|decision| decision.at <= until)
+    }
+
+    fn has_more_to_do(&self) -> bool {
+        matches!(&self.source, Source::Noted(decisions) if !decisions.is_empty())
     }
 
     fn carry_out(&mut self, decision: Decision) {

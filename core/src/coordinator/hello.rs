@@ -13,8 +13,8 @@ impl Hub {
         peer.hello_said(step.now);
         let (member, position, told) = (peer.member.clone(), peer.inb.position(), peer.told());
         let hello = Hello {
-            config: self.config.digest(),
-            fields: self.config.fields(),
+            config: self.terms.0,
+            fields: self.terms.1.clone(),
             phase: self.phase,
             minted: self.minted,
             position,
@@ -31,7 +31,7 @@ impl Hub {
         if let Some(known) = &hello.known {
             return self.turned_away(step, from, known);
         }
-        if hello.config != self.config.digest() {
+        if hello.config != self.terms.0 {
             return self.refuse(step, from, &hello);
         }
         let Some(peer) = self.peers.get_mut(from) else { return };
@@ -86,7 +86,7 @@ impl Hub {
 
     /// It runs this hub with another configuration: it stays out of the view, and the user is told which fields.
     fn refuse(&mut self, step: &mut Step<'_>, from: &NodeId, hello: &Hello) {
-        let ours = self.config.fields();
+        let ours = self.terms.1.clone();
         let Some(peer) = self.peers.get_mut(from) else { return };
         if peer.is_accepted() {
             let (rows, member) = (peer.reset(step.now), peer.member.clone());

@@ -231,21 +231,22 @@ impl Maker {
 /// Merges the points of one more node into `old`, raising the indexes from its own upwards.
 fn insert(old: &[u64], maker: &Maker) -> Vec<u64> {
     let raised = |point: u64| point + u64::from(point & INDEX_MASK >= maker.index);
-    let width = old.len() / STRATA;
-    let mut points = Vec::with_capacity(old.len() + STRATA * maker.weight as usize);
-    let mut own = Vec::new();
-    for stratum in 0..STRATA {
+    let (width, weight) = (old.len() / STRATA, maker.weight as usize);
+    let mut points = alloc::vec![0; old.len() + STRATA * weight];
+    if width + weight == 0 {
+        return points;
+    }
+    let mut own = Vec::with_capacity(weight);
+    for (stratum, place) in points.chunks_exact_mut(width + weight).enumerate() {
         own.clear();
         maker.push(stratum as u64, &mut own);
         own.sort_unstable();
-        let mut rest = &old[stratum * width..(stratum + 1) * width];
-        for point in &own {
-            let (before, after) = rest.split_at(rest.partition_point(|other| raised(*other) < *point));
-            points.extend(before.iter().map(|other| raised(*other)));
-            points.push(*point);
-            rest = after;
+        let mut others = old[stratum * width..(stratum + 1) * width].iter().map(|point| raised(*point)).peekable();
+        let mut own = own.iter().copied().peekable();
+        for point in place {
+            let theirs = others.next_if(|other| own.peek().is_none_or(|own| other < own));
+            *point = theirs.or_else(|| own.next()).unwrap_or_default();
         }
-        points.extend(rest.iter().map(|other| raised(*other)));
     }
     points
 }

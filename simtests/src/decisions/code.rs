@@ -95,6 +95,9 @@ impl Decisions {
         if setup.disks {
             let _ = writeln!(code, "        setup.disks = true;");
         }
+        if setup.brief {
+            let _ = writeln!(code, "        setup.brief = true;");
+        }
         if !setup.aliases.is_empty() {
             let _ = writeln!(code, "        setup.aliases = vec!{:?};", setup.aliases);
         }

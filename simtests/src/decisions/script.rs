@@ -68,6 +68,7 @@ impl Script {
             prompt: true,
             faults_until: 0,
             long_quiet: true,
+            brief: false,
             sabotage: None,
         };
         Self { made: Decisions::new(setup, Vec::new(), Vec::new()), now: 0, last: 0 }

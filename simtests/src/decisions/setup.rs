@@ -55,6 +55,9 @@ pub struct Setup {
     /// Whether it goes on for long after all has converged, for nothing to happen any more.
     #[serde(default = "yes")]
     pub long_quiet: bool,
+    /// Whether the time to converge is cut short where all has agreed for a third of it.
+    #[serde(default)]
+    pub brief: bool,
     /// A deliberate defect of the core, if the program has it.
     pub sabotage: Option<String>,
 }
@@ -83,6 +86,7 @@ impl Setup {
             prompt: false,
             faults_until: plan.faults_until,
             long_quiet: plan.long_quiet,
+            brief: plan.brief,
             sabotage: sabotage_of(&world.hub),
         }
     }

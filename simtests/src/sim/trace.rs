@@ -3,18 +3,61 @@
 use std::hash::{Hash, Hasher};
 
 use process_hub_core::{Effect, Input};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::event::HostId;
 use crate::story::Story;
 
 /// The rolling hash of a run.
 pub(crate) struct Trace {
-    hasher: Xxh3,
+    hasher: Rolling,
     /// Prints every step as it happens.
     pub(crate) print: bool,
     /// Or keeps what concerns a violation.
     pub(crate) story: Option<Story>,
+}
+
+/// Folds one word after another into 64 bits, the same on every machine: what is hashed is mostly a few words at a time, which a
+/// hash of long texts is slow for.
+struct Rolling(u64);
+
+impl Hasher for Rolling {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let words = bytes.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        });
+        for word in words {
+            self.write_u64(word);
+        }
+        self.write_usize(bytes.len());
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(word.into());
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.write_u64(word.into());
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // Wegman and Carter's multiply and fold, as in wyhash: both halves of a product by an odd number.
+        let product = u128::from(self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = ((product >> 64) as u64 ^ product as u64).wrapping_add(0xd1b5_4a32_d192_ed03);
+    }
 }
 
 impl std::fmt::Debug for Trace {
@@ -25,12 +68,12 @@ impl std::fmt::Debug for Trace {
 
 impl Trace {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { hasher: Xxh3::with_seed(seed), print: false, story: None }
+        Self { hasher: Rolling(seed), print: false, story: None }
     }
 
     /// The hash so far.
     pub(crate) fn hash(&self) -> u64 {
-        self.hasher.digest()
+        self.hasher.finish()
     }
 
     /// Something that is no input of a node.

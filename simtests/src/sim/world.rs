@@ -1,6 +1,7 @@
 //! The simulated world: hosts, the network between them, virtual time, and one loop that moves all of it on.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use process_hub_core::config::{HubConfig, NodeConfig};
 use process_hub_core::hook::HookEvent;
@@ -109,6 +110,11 @@ pub(crate) struct World {
 
 /// The name of a host.
 pub(crate) fn node_name(host: HostId) -> NodeId {
+    static NAMES: LazyLock<Vec<NodeId>> = LazyLock::new(|| (0..64).map(named).collect());
+    NAMES.get(host).cloned().unwrap_or_else(|| named(host))
+}
+
+fn named(host: HostId) -> NodeId {
     match NodeId::new(format!("n{}", host + 1)) {
         Ok(name) => name,
         Err(error) => unreachable!("a short name: {error}"),
