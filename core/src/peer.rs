@@ -87,6 +87,11 @@ impl Peer {
         matches!(self.phase, Some(Phase::Ready | Phase::Leaving))
     }
 
+    /// Which changes of this node it has acknowledged: all up to this one.
+    pub(crate) fn heard_op(&self) -> u64 {
+        self.out.as_ref().map_or(0, Outbound::acked_op)
+    }
+
     /// It has to say hello again before it is listened to. Returns its rows.
     pub(crate) fn reset(&mut self, now: Time) -> Inbound {
         self.phase = None;

@@ -451,7 +451,8 @@ impl Run {
         }
         for host in core {
             let Some(hub) = self.world.hub(*host) else { continue };
-            let census = take_census(hub);
+            let mut census = take_census(hub);
+            census.size = census.size.filter(|_| !self.setup.brief);
             self.world.tell(&Seen::Census { host: *host, census: &census });
         }
     }
@@ -497,7 +498,7 @@ pub(crate) fn take_census(hub: &Hub) -> Census {
         open: hub.open_requests(),
         moves: hub.migrations(),
         local: hub.local().map(|(id, sequence)| (id.clone(), sequence)).collect(),
-        size: state_size(hub),
+        size: Some(state_size(hub)),
     }
 }
 

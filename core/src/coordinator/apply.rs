@@ -280,9 +280,10 @@ impl Hub {
 
     fn row_gone(&mut self, step: &mut Step<'_>, from: &NodeId, key: &Key, sequence: Option<u64>) {
         let Some(peer) = self.peers.get(from) else { return };
-        let hosts = [peer.inb.staged, peer.inb.rows];
+        let (hosts, member) = ([peer.inb.staged, peer.inb.rows], peer.member.clone());
         for host in hosts.into_iter().flatten() {
             if let Some(row) = self.registry.take_row(key, host, sequence) {
+                self.receiver_gone(key, &member, &row);
                 self.claim_gone(step, key, &row, true);
             }
         }

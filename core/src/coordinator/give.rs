@@ -14,7 +14,7 @@ use crate::id::{Member, NodeId};
 use crate::input::Queued;
 use crate::message::{HandoverStep, HubMessage, RowState, StateUse};
 use crate::migration::{RETRY, Room, Sending, Source, Stage, Target};
-use crate::registry::{Key, Record};
+use crate::registry::{Key, Record, Row};
 
 /// What has become of the instance that a state is for, as its node's rows tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +146,13 @@ impl Hub {
     fn fate(&self, key: &Key, sending: &Sending) -> Fate {
         let (member, sequence) = &sending.to;
         let Some(record) = self.registry.record(key) else { return Fate::Gone };
-        let its =
-            |row: &&crate::registry::Row| row.sequence == *sequence && self.registry.host(row.host).member == *member;
-        let start = record.mine().map(crate::registry::Row::dot);
-        let other = |row: &crate::registry::Row| {
-            matches!(row.state, RowState::Running | RowState::Kept) && Some(row.dot()) == start
+        let its = |row: &&Row| row.sequence == *sequence && self.registry.host(row.host).member == *member;
+        let start = record.mine().map(Row::dot);
+        // A copy that goes on from what the receiver was given. One that came up apart from it does not.
+        let after = |row: &Row| {
+            matches!(row.state, RowState::Running | RowState::Kept)
+                && Some(row.dot()) == start
+                && (row.lineage, row.token) > sending.token
         };
         match record.theirs(&self.registry).find(its).map(|row| row.state) {
             Some(RowState::Running | RowState::Kept) => Fate::Served,
@@ -162,8 +164,19 @@ impl Hub {
             None if !self.view.has(member) => Fate::Gone,
             // Its node's rows as of this view are not here yet.
             None if !self.tells_of_view(&member.node) => Fate::Pending,
-            None if sending.committed && record.theirs(&self.registry).any(other) => Fate::Served,
+            None if sending.unserved => Fate::Gone,
+            None if sending.committed && record.theirs(&self.registry).any(after) => Fate::Served,
             None => Fate::Gone,
+        }
+    }
+
+    /// An instance of a member's is gone, by its own word: whether it served was told before.
+    pub(super) fn receiver_gone(&mut self, key: &Key, from: &Member, row: &Row) {
+        let mine = self.registry.record(key).and_then(Record::mine).map(|row| row.sequence);
+        let Some(source) = mine.and_then(|sequence| self.migrations.source_mut(sequence)) else { return };
+        let its = |sending: &&mut Sending| sending.to.1 == row.sequence && sending.to.0 == *from;
+        if let Some(sending) = source.sending.as_mut().filter(its) {
+            sending.unserved = !matches!(row.state, RowState::Running | RowState::Kept);
         }
     }
 
@@ -317,7 +330,10 @@ impl Hub {
 
     pub(super) fn send_state(&mut self, step: &mut Step<'_>, sequence: u64, to: Target, why: StateUse) {
         let Some(source) = self.migrations.source_mut(sequence) else { return };
-        source.sending = Some(Sending::new(to, why, step.now));
+        let rows = self.registry.record(&source.key).map_or(&[][..], Record::rows);
+        let its = |row: &&Row| row.sequence == to.1 && self.registry.host(row.host).member == to.0;
+        let token = rows.iter().find(its).map_or((0, 0), |row| (row.lineage, row.token));
+        source.sending = Some(Sending::new(to, token, why, step.now));
         self.send_parts(step, sequence, false);
     }
 

@@ -89,7 +89,9 @@ impl Hub {
         let ours = self.terms.1.clone();
         let Some(peer) = self.peers.get_mut(from) else { return };
         if peer.is_accepted() {
+            let heard = peer.heard_op();
             let (rows, member) = (peer.reset(step.now), peer.member.clone());
+            self.doubt_stops(&member.node, heard);
             self.forget_rows(&rows, &member);
             self.refresh_view(step);
         }

@@ -57,6 +57,7 @@ impl Hub {
         if self.is_sabotaged(crate::config::Sabotage::RetractInsteadOfFilter) {
             self.retracted.insert(member.clone(), peer.inb.clone());
         }
+        self.doubt_stops(&member.node, peer.heard_op());
         self.forget_rows(&peer.inb, member);
         self.pulls.forget(&member.node);
         self.balancer.forget(&member.node);

@@ -212,17 +212,17 @@ impl Hub {
     fn is_recorded(&self, op: u64) -> bool {
         if let Some(needed) = self.quorum.needed() {
             let others = self.peers.values().filter(|peer| peer.takes_part());
-            let have = others.filter(|peer| peer.out.as_ref().is_some_and(|out| out.acked_op() >= op)).count();
+            let have = others.filter(|peer| peer.heard_op() >= op).count();
             return have + 1 >= needed as usize;
         }
         let mut others = self.peers.values().filter(|peer| peer.takes_part()).peekable();
-        others.peek().is_none() || others.any(|peer| peer.out.as_ref().is_some_and(|out| out.acked_op() >= op))
+        others.peek().is_none() || others.any(|peer| peer.heard_op() >= op)
     }
 
     /// Whether every other member of the view has a change of this node's.
     pub(super) fn is_confirmed(&self, op: u64) -> bool {
         let mut others = self.peers.values().filter(|peer| peer.takes_part());
-        others.all(|peer| peer.out.as_ref().is_some_and(|out| out.acked_op() >= op))
+        others.all(|peer| peer.heard_op() >= op)
     }
 
     fn answer_start(&mut self, step: &mut Step<'_>, number: Number) {

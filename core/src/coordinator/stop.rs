@@ -9,7 +9,7 @@ use super::start::{answer_rolled_back, answer_stopped};
 use crate::config::limits;
 use crate::effect::Effect;
 use crate::hub::Hub;
-use crate::id::{ChildId, RequestId};
+use crate::id::{ChildId, NodeId, RequestId};
 use crate::message::Phase;
 use crate::registry::{Dot, Key, Row};
 use crate::request::{ChildFailure, Reply, StopError, StopOptions, StopOutcome};
@@ -100,6 +100,17 @@ impl Hub {
                 self.requests.resolve_stop(number, at);
             }
         }
+    }
+
+    /// A member is gone that may never have heard of the stops after `heard`: what it ended before it may have begun again.
+    pub(super) fn doubt_stops(&mut self, node: &NodeId, heard: u64) {
+        self.requests.restate(|open| {
+            let Open::Stop(stop) = open else { return };
+            let unheard = stop.op > heard;
+            for slot in stop.slots.iter_mut().filter(|slot| unheard && slot.nodes.contains(node)) {
+                slot.failure.get_or_insert_with(|| (Some(node.clone()), ChildFailure::NodeDown));
+            }
+        });
     }
 
     /// Once every member knows of a stop, no claim can come up any more; one that did before is waited for. True if

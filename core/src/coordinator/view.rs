@@ -153,7 +153,9 @@ impl Hub {
         let silent: Vec<NodeId> = self.silent().cloned().collect();
         for node in silent {
             let Some(peer) = self.peers.get_mut(&node) else { continue };
+            let heard = peer.heard_op();
             let (rows, member) = (peer.reset(step.now), peer.member.clone());
+            self.doubt_stops(&member.node, heard);
             self.forget_rows(&rows, &member);
             self.say_hello(step, &node, true);
         }

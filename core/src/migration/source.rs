@@ -164,8 +164,12 @@ impl Source {
 pub(crate) struct Sending {
     pub(crate) to: Target,
     pub(crate) why: StateUse,
+    /// The receiver's lineage and token when it was chosen: whatever goes on from it has a later one.
+    pub(crate) token: (u32, u64),
     /// The receiver was told to serve.
     pub(crate) committed: bool,
+    /// The receiver has ended, and had not served: its own word, told in order.
+    pub(crate) unserved: bool,
     offered: bool,
     acked: usize,
     sent: usize,
@@ -174,8 +178,19 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) fn new(to: Target, why: StateUse, now: Time) -> Self {
+    pub(crate) fn new(to: Target, token: (u32, u64), why: StateUse, now: Time) -> Self {
         let repeat_at = now + REPEAT;
-        Self { to, why, committed: false, offered: false, acked: 0, sent: 0, granted: 0, repeat_at }
+        Self {
+            to,
+            token,
+            why,
+            committed: false,
+            unserved: false,
+            offered: false,
+            acked: 0,
+            sent: 0,
+            granted: 0,
+            repeat_at,
+        }
     }
 }

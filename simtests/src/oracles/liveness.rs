@@ -190,15 +190,15 @@ impl Oracle for Memory {
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
         let Seen::Census { host, census } = *seen else { return };
+        let Some(size) = census.size else { return };
         let lives: u32 = truth.hosts.iter().map(|host| host.lives).sum();
         let bound = BYTES_IN_ALL
             + BYTES_A_HOST * truth.hosts.len()
             + BYTES_A_LIFE * lives as usize
             + BYTES_A_CHILD * census.rows.len();
         verdict.checked();
-        if census.size > bound {
-            let text =
-                format!("{} bytes of state with {} children, {bound} are allowed", census.size, census.rows.len());
+        if size > bound {
+            let text = format!("{size} bytes of state with {} children, {bound} are allowed", census.rows.len());
             verdict.fails(Some(host), None, text);
         }
     }

@@ -133,8 +133,8 @@ pub(crate) struct Census {
     pub(crate) moves: usize,
     /// The instances it thinks it has.
     pub(crate) local: Vec<(ChildId, u64)>,
-    /// How large its state is when written out, in bytes.
-    pub(crate) size: usize,
+    /// How large its state is when written out, in bytes; not where it was not given the time to forget what is over.
+    pub(crate) size: Option<usize>,
 }
 
 /// Something that must not be.

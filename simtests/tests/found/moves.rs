@@ -139,3 +139,93 @@ fn a_hold_that_is_over_holds_up_nothing_when_a_node_joins() {
     script.at(3000).heal_without(&["n1", "n2", "n3"], &[], &[]);
     script.assert_holds();
 }
+
+/// S17, seed 13087: a state was given, and the copy that was to serve with it ended first, since the view had changed. Its source
+/// took a copy that had come up in another part of the cluster for one that went on from there, and ended, too.
+#[test]
+fn a_receiver_that_ended_without_having_served_is_no_successor() {
+    let mut script = Script::new(13087, 4);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (1186, 0);
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+    });
+    script.set("distribution", "rendezvous");
+    script.set("migration", "hot:handover:state_query_timeout=215ms:child_migration_timeout=2197ms:retention=122ms");
+    script.set("partition", "dynamic:53:threshold_time=504ms");
+    script.at(0).boot("n4");
+    script.at(0).boot("n1");
+    script.at(0).boot("n2");
+    script.at(5764265).cut("n2", "n4");
+    script.at(6535200).cut("n1", "n2");
+    script.at(7649861).uncut("n2", "n4");
+    script.at(8810388).cut("n2", "n4");
+    script.at(10679331).uncut("n1", "n2");
+    script.at(10937591).cut("n2", "n1");
+    script.at(12581580).cut("n2", "n4");
+    script.at(12610580).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 37, version: 40, restart: Restarts::Permanent, tagged: true }],
+        wait: false,
+        timeout: 2882737,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(12981580).cut("n2", "n1");
+    script.at(12981580).cut("n3", "n1");
+    script.at(13047871).uncut("n2", "n1");
+    script.at(13047871).uncut("n2", "n4");
+    script.at(13874491).uncut("n2", "n1");
+    script.at(13874491).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 47, version: 52, restart: Restarts::Permanent, tagged: true }],
+        wait: true,
+        timeout: 320010,
+        check_existing: false,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(13874491).cut("n1", "n2");
+    script.at(14250134).cut("n1", "n2");
+    script.at(14691540).uncut("n2", "n4");
+    script.at(14691540).cut("n1", "n2");
+    script.at(14855455).cut("n4", "n2");
+    script.at(14855455).cut("n2", "n4");
+    script.at(14918824).uncut("n1", "n2");
+    script.at(15192824).cut("n2", "n4");
+    script.at(15813025).uncut("n4", "n2");
+    script.at(15813025).uncut("n2", "n4");
+    script.at(15813025).cut("n4", "n1");
+    script.at(15915241).uncut("n1", "n2");
+    script.at(15915241).switch_off("n4");
+    script.at(15915241).boot("n4");
+    script.at(17273434).cut("n2", "n4");
+    script.at(18207483).cut("n2", "n4");
+    script.at(18213483).cut("n3", "n4");
+    script.at(18251495).boot("n3");
+    script.at(18502021).cut("n3", "n4");
+    script.at(18659995).cut("n3", "n4");
+    script.at(18767995).uncut("n3", "n4");
+    script.at(18989726).uncut("n2", "n4");
+    script.at(19009726).uncut("n3", "n4");
+    script.at(19051726).uncut("n2", "n4");
+    script.at(19945893).cut("n1", "n2");
+    script.at(19964893).uncut("n2", "n4");
+    script.at(20014537).cut("n2", "n4");
+    script.at(20014537).cut("n3", "n2");
+    script.at(20014537).cut("n1", "n2");
+    script.at(20086320).uncut("n4", "n1");
+    script.at(20140595).cut("n4", "n2");
+    script.at(20444035).uncut("n3", "n4");
+    script.at(20572531).uncut("n2", "n4");
+    script.at(20574531).uncut("n1", "n2");
+    script.at(21211874).uncut("n1", "n2");
+    script.at(21284152).cut("n1", "n4");
+    script.at(23356247).uncut("n1", "n2");
+    script.at(23496536).cut("n3", "n4");
+    script.at(24024485).uncut("n4", "n2");
+    script.at(24205860).heal_without(&["n1", "n2", "n3", "n4"], &[], &[]);
+    script.assert_holds();
+}

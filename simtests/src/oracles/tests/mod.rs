@@ -247,7 +247,7 @@ fn census(rows: &[(u64, Pid)], owner: HostId, local: &[u64]) -> Census {
         open: 0,
         moves: 0,
         local: local.iter().map(|sequence| (child(), *sequence)).collect(),
-        size: 1_000,
+        size: Some(1_000),
     }
 }
 
