@@ -38,11 +38,19 @@ pub(crate) struct Hold {
     pub(crate) agreed: BTreeSet<Member>,
     /// When this node heard of it first.
     pub(crate) since: Time,
-    /// What came of it was known here before: nothing waits for it.
+    /// When this node said so last.
+    said: Time,
+    /// It was given or let go a while ago: nothing waits for it any more. It is kept so as to be known when it comes back.
     pub(crate) over: bool,
 }
 
-/// How long a hold is remembered: beyond the longest that a move of a child waits for its members, as a rule.
+impl Hold {
+    fn is_fresh(&self, now: Time) -> bool {
+        !self.over || self.said + HELD > now
+    }
+}
+
+/// How long a hold that was given or let go is waited for, and told to whoever comes: beyond any way that it takes.
 const HELD: Duration = Duration::from_secs(60);
 
 /// Children that are, or a moment ago were, about to be given to other nodes.
@@ -50,33 +58,38 @@ const HELD: Duration = Duration::from_secs(60);
 pub(crate) struct Holds(BTreeMap<(Key, Dot), Hold>);
 
 impl Holds {
-    /// Forgets those that nobody can wait for any more.
-    pub(crate) fn prune(&mut self, now: Time) {
-        self.0.retain(|_, hold| hold.since + HELD > now);
+    /// Nobody waits any more for those that have come to an end a while ago.
+    pub(crate) fn age(&mut self, now: Time, is_held: impl Fn(&Key, Dot, &Assignment) -> bool) {
+        for ((key, dot), hold) in &mut self.0 {
+            hold.over |= hold.said + HELD <= now && !is_held(key, *dot, &hold.wrote);
+        }
     }
 
-    /// A child is held, by the word of `from`, if it is another's: one that is `over` is only remembered.
-    pub(crate) fn told(
-        &mut self,
-        key: &Key,
-        dot: Dot,
-        wrote: &Assignment,
-        from: Option<&Member>,
-        over: bool,
-        now: Time,
-    ) {
-        self.prune(now);
+    /// A child is held, by the word of `from`, if it is another's. False if this node has said so itself of late.
+    pub(crate) fn told(&mut self, key: &Key, dot: Dot, wrote: &Assignment, from: Option<&Member>, now: Time) -> bool {
         if self.0.len() >= MOST && !self.0.contains_key(&(key.clone(), dot)) {
-            return;
+            let Some(over) = self.0.iter().find(|(_, hold)| hold.over).map(|(at, _)| at.clone()) else { return false };
+            self.0.remove(&over);
         }
-        let fresh = || Hold { wrote: wrote.clone(), agreed: BTreeSet::new(), since: now, over };
-        let hold = self.0.entry((key.clone(), dot)).or_insert_with(fresh);
+        let fresh = || Hold { wrote: wrote.clone(), agreed: BTreeSet::new(), since: now, said: now, over: false };
+        let mut news = false;
+        let hold = self.0.entry((key.clone(), dot)).or_insert_with(|| {
+            news = true;
+            fresh()
+        });
         if hold.wrote < *wrote {
             *hold = fresh();
+            news = true;
         }
-        if hold.wrote == *wrote {
-            hold.agreed.extend(from.cloned());
+        if hold.wrote != *wrote {
+            return false;
         }
+        hold.agreed.extend(from.cloned());
+        news |= !hold.is_fresh(now);
+        if news {
+            hold.said = now;
+        }
+        news
     }
 
     /// A start is declared no more: what held it is over.
@@ -95,9 +108,9 @@ impl Holds {
         self.0.get(&(key.clone(), dot)).filter(|hold| wrote(&hold.wrote))
     }
 
-    /// All of them, to be told again.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, Dot, &Assignment)> {
-        self.0.iter().map(|((key, dot), hold)| (key, *dot, &hold.wrote))
+    /// Those that whoever comes is told of.
+    pub(crate) fn fresh(&self, now: Time) -> impl Iterator<Item = (&Key, Dot, &Assignment)> {
+        self.0.iter().filter(move |(_, hold)| hold.is_fresh(now)).map(|((key, dot), hold)| (key, *dot, &hold.wrote))
     }
 }
 

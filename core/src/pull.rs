@@ -12,8 +12,11 @@ use crate::time::Time;
 /// A comparison that hears nothing for this long is given up (and tried again in its turn).
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// After this long without a word the next comparison begins beside it.
+/// After this long without any word of a peer the next comparison begins beside the one with it.
 const SILENCE: Duration = Duration::from_millis(200);
+
+/// The same for a peer that has answered, and has a part of its listing on the way: what is being told is not asked of others, too.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A comparison under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +32,13 @@ pub(crate) struct Round {
     pub(crate) begun: Time,
     /// When the peer was asked last.
     asked: Time,
+}
+
+impl Round {
+    /// From when on it holds up no others.
+    fn is_silent_at(&self) -> Time {
+        self.asked + if self.context.is_some() { PAUSE } else { SILENCE }
+    }
 }
 
 /// The peers to compare with.
@@ -71,7 +81,7 @@ impl Pulls {
 
     /// Begins the next comparison, if one is wanted and no peer is expected to answer any moment.
     pub(crate) fn begin(&mut self, now: Time) -> Option<&Round> {
-        if self.rounds.iter().any(|round| round.asked + SILENCE > now) {
+        if self.rounds.iter().any(|round| round.is_silent_at() > now) {
             return None;
         }
         let peer = self.queue.remove(self.next()?)?;
@@ -120,7 +130,7 @@ impl Pulls {
 
     pub(crate) fn deadline(&self) -> Option<Time> {
         let over = self.rounds.iter().map(|round| round.asked + PATIENCE).min();
-        let silent = self.rounds.iter().map(|round| round.asked + SILENCE).max();
+        let silent = self.rounds.iter().map(Round::is_silent_at).max();
         over.into_iter().chain(silent.filter(|_| self.next().is_some())).min()
     }
 }

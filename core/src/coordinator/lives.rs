@@ -93,6 +93,8 @@ impl Hub {
             let kept = |dot| !registry.is_closed(dot);
             self.former.retain(kept);
             self.words.retain(kept);
+            // What a life was known by here is given to another one, and a batch in the making says what each stands for.
+            self.outbox.close();
             self.registry.reclaim();
         }
     }

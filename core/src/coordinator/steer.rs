@@ -10,7 +10,7 @@ use crate::hashing::MAX_WEIGHT;
 use crate::hub::Hub;
 use crate::id::{ChildId, Member, NodeId, RequestId};
 use crate::message::{Assignment, Pause, Phase, RowState};
-use crate::moves::{Hold, Holds, Moving, Stage};
+use crate::moves::{Hold, Moving, Stage};
 use crate::outbox::Outbox;
 use crate::registry::{Dot, Key, Record};
 use crate::request::Reply;
@@ -140,7 +140,7 @@ impl Hub {
             None => (0, Vec::new()),
         };
         let wrote = Assignment { version, by: self.me.node.clone(), nodes, held: true };
-        self.moves.holds.told(&key, dot, &wrote, None, false, step.now);
+        self.moves.holds.told(&key, dot, &wrote, None, step.now);
         // Known before it is told, or this node would take it for what an earlier life of it holds.
         let (stage, moved) = (Stage::Holding, key.clone());
         self.moves.moving.push(Moving { caller, key: moved, dot, to, stage, wrote: wrote.clone(), deadline });
@@ -163,16 +163,16 @@ impl Hub {
             // Its start was removed: nobody waits for anything.
             return;
         }
-        let is_known = |holds: &Holds| holds.of(key, dot, |known| known == held).is_some();
-        self.moves.holds.prune(step.now);
-        let known = is_known(&self.moves.holds);
-        // Who was there when it was given to its nodes had agreed to that before: this node was not, or has forgotten it since,
-        // and it is told so that whoever is new hears from everybody.
-        let over = self.registry.assignment(key, dot).is_some_and(|given| given.version > held.version);
-        self.moves.holds.told(key, dot, held, Some(&peer.member), over, step.now);
+        let member = peer.member.clone();
+        self.age_holds(step.now);
+        let news = self.moves.holds.told(key, dot, held, Some(&member), step.now);
         // Whoever held it may have died since, and others who hear of it from its survivors wait for this node, too.
-        if held.by == *from || (!known && is_known(&self.moves.holds)) {
+        if held.by == *from || news {
             self.claim_unheard(key);
+            // By what is above it this node goes all the same: that is to be known with the agreement.
+            if let Some(above) = self.registry.assignment(key, dot).filter(|given| *given > held) {
+                self.outbox.assign(&self.registry, &key.id, dot, above.clone());
+            }
             self.outbox.assign(&self.registry, &key.id, dot, held.clone());
         } else if self.registry.assignment(key, dot).is_some_and(|assigned| !assigned.held) {
             // It was given to its nodes meanwhile, and this may be what one of them waits for.
@@ -182,10 +182,15 @@ impl Hub {
 
     /// What is held, for a member whose stream begins anew.
     pub(super) fn restate_holds(&mut self, opening: &mut Outbox, now: Time) {
-        self.moves.holds.prune(now);
-        for (key, dot, held) in self.moves.holds.iter() {
+        self.age_holds(now);
+        for (key, dot, held) in self.moves.holds.fresh(now) {
             opening.assign(&self.registry, &key.id, dot, held.clone());
         }
+    }
+
+    fn age_holds(&mut self, now: Time) {
+        let registry = &self.registry;
+        self.moves.holds.age(now, |key, dot, held| registry.assignment(key, dot) == Some(held));
     }
 
     /// Whether every other member is among those that have agreed.

@@ -85,9 +85,8 @@ impl Hub {
         if let Some(pause) = &self.pause {
             opening.pause(pause.clone());
         }
-        // Ahead of what came of them.
-        self.restate_holds(&mut opening, step.now);
         self.restate(&mut opening);
+        self.restate_holds(&mut opening, step.now);
         self.restate_words(&mut opening);
         for (mut batch, bytes) in opening.take() {
             batch.snapshot = Snapshot::Part;
