@@ -7,11 +7,12 @@ use std::sync::Arc;
 use process_hub_core::config::HubConfig;
 use process_hub_core::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
 use process_hub_core::message::{
-    Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireDot, WireEntry, WireGone, WireMemory, WireRow,
+    Assignment, Attributes, Batch, Hello, HubMessage, Phase, RowState, Snapshot, WireAssign, WireDot, WireEntry,
+    WireGone, WireMemory, WireRow,
 };
 use process_hub_core::request::{ChildFailure, Reply, Request, StopOptions, StopOutcome, StopResult};
 use process_hub_core::spec::{ChildSpec, Role};
-use process_hub_core::{ChildEvent, Effect, Effects, ExitReason, Hub, HubInput, Time};
+use process_hub_core::{ChildEvent, Effect, Effects, ExitReason, Hub, HubInput, Message, Time};
 
 fn other() -> Member {
     Member { node: NodeId::new("n2").unwrap(), boot: Boot(1) }
@@ -146,4 +147,33 @@ fn stopped_while_the_other_goes(is_next_told: bool) -> StopResult {
         _ => None,
     });
     answer.expect("nobody is left who has to know")
+}
+
+/// A member that agreed to a hold, and went by an assignment above it that the holder did not know, might start a copy after it
+/// had agreed: the holder has to hear of that one first (found by review).
+#[test]
+fn an_agreement_to_a_hold_comes_behind_the_assignment_above_it() {
+    let me = Member { node: NodeId::new("n1").unwrap(), boot: Boot(1) };
+    let mut hub = Hub::new(HubConfig::new(HubId::new("h").unwrap()), me.clone(), true, Time::ZERO).unwrap();
+    comes(&mut hub, 1);
+    let by = |name| NodeId::new(name).unwrap();
+    let above = Assignment { version: 1, by: by("n3"), nodes: vec![me.node], held: false };
+    let held = Assignment { version: 0, by: by("n2"), nodes: vec![], held: true };
+    let mut effects = Effects::new();
+    for (number, assignment) in (1..).zip([&above, &held]) {
+        let (id, dot) = (ChildId::new("c").unwrap(), WireDot { origin: 0, counter: 1 });
+        let assigns = vec![WireAssign { id, dot, assignment: assignment.clone() }];
+        let batch = Arc::new(Batch { origins: vec![other()], assigns, ..Batch::default() });
+        let body = HubMessage::Batch { epoch: 1, number, batch };
+        hub.handle(Time::from_millis(1), HubInput::Message { from: other(), body }, &mut effects);
+    }
+    while let Some(now) = hub.next_timeout().filter(|at| *at < Time::from_millis(50)) {
+        hub.handle(now, HubInput::Tick, &mut effects);
+    }
+    let told = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Send { message: Message::Hub { body: HubMessage::Batch { batch, .. }, .. }, .. } => Some(batch),
+        _ => None,
+    });
+    let told: Vec<Assignment> = told.flat_map(|batch| batch.assigns.clone()).map(|assign| assign.assignment).collect();
+    assert_eq!(told, [above, held]);
 }

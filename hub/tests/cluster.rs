@@ -38,6 +38,26 @@ async fn three_nodes_share_the_children_and_each_can_call_all() {
     }
 }
 
+/// By child and by instance, from the node that runs it and from those that do not.
+#[tokio::test(start_paused = true)]
+async fn each_node_can_cast_to_all() {
+    let network = Network::default();
+    let nodes = cluster(&network, 3).await;
+    nodes[0].1.start_children(counters(3)).await.unwrap();
+    let see_all = || nodes.iter().all(|(_, hub)| hub.process_list(ListScope::Global).len() == 3);
+    until("all see all", see_all).await;
+    for (at, begins) in (0..3).map(|n| (id(&format!("c{n}")), n)) {
+        let pid = nodes[0].1.get_pid(&at).unwrap();
+        for (_, hub) in &nodes {
+            hub.cast::<Counter>(&at, Ask::Add(1)).await.unwrap();
+            hub.cast_pid::<Counter>(&at, &pid, Ask::Add(10)).await.unwrap();
+            // What is called after it on the same way is handled after it.
+            hub.call::<Counter>(&at, Ask::Get).await.unwrap();
+        }
+        assert_eq!(nodes[1].1.call::<Counter>(&at, Ask::Get).await.unwrap(), (begins + 33, pid.to_string()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_dies_gives_up_its_children_and_one_that_comes_back_takes_some() {
     let network = Network::default();

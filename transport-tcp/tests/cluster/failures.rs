@@ -1,8 +1,12 @@
 //! Nodes that die, come back, and leave.
 
-use rustix::process::Signal;
+use std::time::{Duration, Instant};
 
-use crate::support::cluster::{add, agreed, boot_of, cluster, meet, sees, start_counters, with_state};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::cluster::{CHILDREN, add, agreed, boot_of, call, cluster, meet, sees, start_counters, with_state};
+use crate::support::http::refused;
 use crate::support::process::Node;
 use crate::support::{until, when};
 
@@ -26,6 +30,47 @@ fn the_children_of_a_killed_node_run_on_the_others() {
         }
     }
     assert_eq!(with_state(&n1, "down"), ["n2"]);
+}
+
+/// 2,000 counters: ten seconds after SIGKILL both survivors agree and each answers through either; a fourth node takes its
+/// share, and nothing else moves.
+#[test]
+fn two_thousand_counters_are_back_within_ten_seconds_of_a_kill() {
+    let [n1, n2, n3] = cluster(["n1", "n2", "n3"]);
+    start_counters(&n2, "c", 2_000);
+    agreed(&[&n1, &n2, &n3], 2_000);
+    let killed = Instant::now();
+    n3.kill();
+    let after = agreed(&[&n1, &n2], 2_000);
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    for (id, (node, _)) in &after {
+        let (own, other) = if node == "n1" { (&n1, &n2) } else { (&n2, &n1) };
+        assert_eq!((add(own, id, 1), add(other, id, 1)), (1, 2), "{id} on {node}");
+    }
+    let n4 = Node::start("n4", &["--join", &n1.listen]);
+    meet(&[&n1, &n2, &n4]);
+    let joined = agreed(&[&n1, &n2, &n4], 2_000);
+    let moved: Vec<_> = joined.iter().filter(|(id, place)| after[*id] != **place).collect();
+    assert!(moved.iter().all(|(_, (node, _))| node == "n4"), "something moved elsewhere than to n4");
+    assert!((500..=850).contains(&moved.len()), "n4 has {} of 2,000", moved.len());
+}
+
+#[test]
+fn a_call_of_a_child_whose_node_stands_still_is_answered_at_its_deadline() {
+    let [n1, n2] = cluster(["n1", "n2"]);
+    start_counters(&n1, "c", 10);
+    let places = agreed(&[&n1, &n2], 10);
+    let (id, _) = places.iter().find(|(_, (node, _))| node == "n2").unwrap();
+    n2.signal(Signal::STOP);
+    let answer = n1.post(&format!("{CHILDREN}/{id}/call?timeout_ms=300"), &json!({"add": 1}));
+    n2.signal(Signal::CONT);
+    refused(&answer, 504, "timeout");
+    // The message was on its way, and is handled once.
+    until("it counts", || {
+        let (status, answer) = call(&n1, id, &json!({"get": null}));
+        when(status == 200 && answer["value"] == 1, (status, answer))
+    });
 }
 
 #[test]
