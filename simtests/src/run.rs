@@ -451,8 +451,8 @@ impl Run {
         }
         for host in core {
             let Some(hub) = self.world.hub(*host) else { continue };
-            let mut census = take_census(hub);
-            census.size = census.size.filter(|_| !self.setup.brief);
+            let size = (!self.setup.brief).then(|| state_size(hub));
+            let census = Census { size, ..take_census(hub) };
             self.world.tell(&Seen::Census { host: *host, census: &census });
         }
     }
@@ -484,7 +484,7 @@ fn wanted(hub: &Hub) -> usize {
     hub.registry().iter().filter(|(_, row)| row.spec.is_some()).map(|(id, _)| hub.owners(id).len()).sum()
 }
 
-/// All that a hub holds.
+/// All that a hub holds, but for its size.
 pub(crate) fn take_census(hub: &Hub) -> Census {
     let registry = hub.registry();
     Census {
@@ -498,7 +498,7 @@ pub(crate) fn take_census(hub: &Hub) -> Census {
         open: hub.open_requests(),
         moves: hub.migrations(),
         local: hub.local().map(|(id, sequence)| (id.clone(), sequence)).collect(),
-        size: Some(state_size(hub)),
+        size: None,
     }
 }
 

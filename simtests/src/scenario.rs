@@ -31,11 +31,11 @@ use process_hub_core::spec::{ChildSpec, Restart, Role};
 use process_hub_core::steering::{Steer, SteerError};
 
 use crate::client::counter;
-use crate::oracles::seen::Seen;
+use crate::oracles::seen::{Census, Seen};
 use crate::oracles::truth::Instance;
 use crate::oracles::{Watch, ledger};
 use crate::plan::{bounds, hub_id, node_configs};
-use crate::run::take_census;
+use crate::run::{state_size, take_census};
 use crate::sim::HostId;
 use crate::sim::host::Clock;
 use crate::sim::world::{World, WorldConfig};
@@ -335,7 +335,7 @@ impl Cluster {
         self.world.tell(&Seen::Healed { core: &core });
         for host in &core {
             let Some(hub) = self.world.hub(*host) else { panic!("n{} has no hub", host + 1) };
-            let census = take_census(hub);
+            let census = Census { size: Some(state_size(hub)), ..take_census(hub) };
             self.world.tell(&Seen::Census { host: *host, census: &census });
         }
         self.world.tell(&Seen::Converged);

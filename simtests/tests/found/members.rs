@@ -356,12 +356,6 @@ fn what_a_part_that_was_never_met_has_outlives_the_life_that_told_it() {
 #[test]
 fn a_silent_member_does_not_hold_up_comparisons_with_others() {
     let mut script = Script::new(2105, 4);
-    script.setup(|setup| {
-        (setup.delay, setup.jitter) = (500, 0);
-        setup.codec = false;
-        setup.altering = false;
-        setup.prompt = true;
-    });
     script.set("barrier_timeout", "504000us");
     script.set("distribution", "load-balancer:max_history_size=29:weight_decay_permille=779:push_interval=2083ms");
     script.set("stop_timeout", "313000us");

@@ -116,12 +116,6 @@ fn a_state_goes_to_no_copy_of_another_start() {
 #[test]
 fn a_hold_that_is_over_holds_up_nothing_when_a_node_joins() {
     let mut script = Script::new(2089, 3);
-    script.setup(|setup| {
-        (setup.delay, setup.jitter) = (500, 0);
-        setup.codec = false;
-        setup.altering = false;
-        setup.prompt = true;
-    });
     script.set("concurrent_moves", "2");
     script.set("redundancy", "every-second 1");
     script.at(0).boot("n1");
@@ -145,12 +139,7 @@ fn a_hold_that_is_over_holds_up_nothing_when_a_node_joins() {
 #[test]
 fn a_receiver_that_ended_without_having_served_is_no_successor() {
     let mut script = Script::new(13087, 4);
-    script.setup(|setup| {
-        (setup.delay, setup.jitter) = (1186, 0);
-        setup.codec = false;
-        setup.altering = false;
-        setup.prompt = true;
-    });
+    script.setup(|setup| setup.delay = 1186);
     script.set("distribution", "rendezvous");
     script.set("migration", "hot:handover:state_query_timeout=215ms:child_migration_timeout=2197ms:retention=122ms");
     script.set("partition", "dynamic:53:threshold_time=504ms");

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::cluster::{CHILDREN, call, meet, places};
+use crate::support::cluster::{CHILDREN, call, meet, same_places};
 use crate::support::history::{Addition, Chain, chains, one_at_a_time};
 use crate::support::network::Network;
 use crate::support::process::Node;
@@ -223,19 +223,6 @@ fn break_things(cluster: &mut Cluster, callers: &Callers, dice: &mut ChaCha8Rng,
     faults
 }
 
-/// Waits until all hold the same children, each placed once.
-fn agree(nodes: &[&Node]) -> BTreeSet<String> {
-    until("all hold the same children", || {
-        let first = places(nodes[0])?;
-        for node in &nodes[1..] {
-            if places(node)? != first {
-                return Err(format!("{} and {} differ", nodes[0].name, node.name));
-            }
-        }
-        Ok(first.into_keys().collect())
-    })
-}
-
 /// What a counter's instances answered, and whether its value now is the last one's, give or take what was not answered.
 fn judge(counter: u64, additions: &[Addition], now: i64) -> Vec<Chain> {
     let found = chains(additions).unwrap_or_else(|problem| panic!("c{counter}: {problem}"));
@@ -279,7 +266,7 @@ fn callers_see_each_child_run_once_at_a_time_whatever_befalls_five_processes() {
 
     let nodes = cluster.all();
     meet(&nodes);
-    let there = agree(&nodes);
+    let there: BTreeSet<String> = until("all hold the same children", || same_places(&nodes)).into_keys().collect();
     let started = callers.started.into_inner().unwrap();
     for (id, known) in &started {
         if let Some(known) = known {

@@ -99,20 +99,26 @@ pub(crate) fn places(node: &Node) -> Result<Places, String> {
     Ok(places)
 }
 
+/// What all of `nodes` have placed where; an error if they differ.
+pub(crate) fn same_places(nodes: &[&Node]) -> Result<Places, String> {
+    let first = places(nodes[0])?;
+    for node in &nodes[1..] {
+        if places(node)? != first {
+            return Err(format!("{} and {} differ", nodes[0].name, node.name));
+        }
+    }
+    Ok(first)
+}
+
 /// Waits until all of `nodes` hold one registry of `count` children, each placed once, on one of them.
 pub(crate) fn agreed(nodes: &[&Node], count: usize) -> Places {
     let look = || {
-        let first = places(nodes[0])?;
+        let first = same_places(nodes)?;
         if first.len() != count {
             return Err(format!("{} holds {} children", nodes[0].name, first.len()));
         }
         if let Some((at, _)) = first.values().find(|(at, _)| nodes.iter().all(|node| node.name != *at)) {
             return Err(format!("{} has a child on {at}", nodes[0].name));
-        }
-        for node in &nodes[1..] {
-            if places(node)? != first {
-                return Err(format!("{} and {} differ", nodes[0].name, node.name));
-            }
         }
         Ok(first)
     };
