@@ -149,6 +149,13 @@ name!(
 #[serde(transparent)]
 pub struct Boot(pub u64);
 
+impl Boot {
+    /// The highest that a node can have: 2⁶² - 1. Whatever a peer says of a higher one is refused, so that no claim of a
+    /// life can stand above all that its name may come to. A driver's boots, milliseconds since 1970 with 20 bits more,
+    /// come to it in the year 2109.
+    pub const MAX: Boot = Boot((1 << 62) - 1);
+}
+
 impl fmt::Display for Boot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

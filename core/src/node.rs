@@ -73,6 +73,10 @@ impl Node {
     /// When `config` has a field out of its range.
     pub fn new(config: NodeConfig, boot: Boot, seed: u64) -> Result<Node, ConfigError> {
         config.check()?;
+        if boot > Boot::MAX {
+            let problem = "a boot is less than 2^62: is the clock right? Name a boot above that of the node's last life";
+            return Err(ConfigError::new("boot", boot, problem));
+        }
         Ok(Node {
             membership: Membership::new(&config, boot, seed),
             hubs: BTreeMap::new(),

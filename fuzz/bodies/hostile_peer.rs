@@ -4,8 +4,8 @@
 //! declared, and what is declared runs as often as it should and nothing else does.
 //!
 //! Under a quorum the last is not promised: who inflates the size of the cluster locks it, which an operator has to undo.
-//! Nor is it where a life is claimed above which there is hardly another one: its name cannot be raised above that, so
-//! such claims are left to `core_sequence`, which asks for less.
+//! Nor is it where a life is claimed that has the highest boot there is: its name cannot be raised above that, so such
+//! claims are left to `core_sequence`, which asks for less.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

@@ -263,7 +263,8 @@ fn the_format_is_what_it_was() {
 #[test]
 fn files_that_are_none_are_refused_with_words() {
     let good = small();
-    assert_eq!(Segment::open(b"").unwrap_err(), RecordError::Mark);
+    assert_eq!(Segment::open(b"").unwrap_err(), RecordError::Torn { at: 0 });
+    assert_eq!(Segment::open(b"PHRECORE").unwrap_err(), RecordError::Mark);
     assert_eq!(Segment::open(b"{\"format\": 1, \"a\": 2}").unwrap_err(), RecordError::Mark);
     let mut newer = good.clone();
     newer[8] = 2;
@@ -271,7 +272,7 @@ fn files_that_are_none_are_refused_with_words() {
     assert!(said.contains("format 2.3, this program reads 1.3"), "{said}");
     for cut in 0..good.len() {
         match Segment::open(&good[..cut]) {
-            Err(RecordError::Mark | RecordError::Torn { .. }) => {}
+            Err(RecordError::Torn { .. }) => {}
             Ok(segment) => {
                 let last = segment.last();
                 let whole = matches!(last, None | Some(Ok(_)) | Some(Err(RecordError::Torn { .. })));

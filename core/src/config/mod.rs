@@ -46,6 +46,8 @@ pub mod limits {
     pub const LABEL: usize = 128;
     /// Members of a cluster.
     pub const MEMBERS: usize = 1_024;
+    /// Rows of one member: what further ones it claims to run is passed over.
+    pub const ROWS: usize = 1 << 20;
     /// Hubs on one node.
     pub const HUBS: usize = 256;
     /// Requests and calls of this node's callers that are open at one time, a hub.

@@ -31,7 +31,8 @@ impl Hub {
         if let Some(host) = peer.and_then(|peer| peer.inb.host()) {
             let restarted: BTreeSet<u64> = batch.restarted.iter().copied().collect();
             for row in &batch.rows {
-                if let Some(dot) = resolve(&origins, row.dot) {
+                let dot = resolve(&origins, row.dot);
+                if let Some(dot) = dot.filter(|_| self.registry.has_room_for_row(host, &row.id)) {
                     self.row_told(step, from, host, dot, row, restarted.contains(&row.sequence));
                 }
             }

@@ -5,7 +5,6 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::Step;
-use super::pull::LAST_BOOT;
 use crate::hook::HookEvent;
 use crate::hub::Hub;
 use crate::id::{Boot, Member, NodeId};
@@ -20,7 +19,7 @@ impl Hub {
     /// what it is: that a member is over is for membership to say, and what it mints with for itself.
     pub(super) fn lives_told(&mut self, from: &NodeId, told: &[WireLife]) {
         for WireLife { member: Member { node, boot }, mints, forgotten } in told {
-            if *node == self.me.node || (*boot).max(*mints) >= LAST_BOOT {
+            if *node == self.me.node || (*boot).max(*mints) > Boot::MAX {
                 continue;
             }
             let is_its_own = node == from;
@@ -140,7 +139,7 @@ impl Hub {
     /// Another member says that this life is over. If there was a later one, this node goes on as a life above that; if an
     /// operator has forgotten it, only a new start of the node helps.
     pub(super) fn turned_away(&mut self, step: &mut Step<'_>, from: &NodeId, known: &WireLife) {
-        if known.member.node != self.me.node || known.member.boot < self.me.boot || known.member.boot >= LAST_BOOT {
+        if known.member.node != self.me.node || known.member.boot < self.me.boot || known.member.boot > Boot::MAX {
             return;
         }
         if known.member.boot > self.me.boot {

@@ -15,9 +15,6 @@ use crate::registry::{ALL, BUCKETS, Context, Dot, Registry};
 /// Bytes of a listing after which it is cut (one entry may add [`limits::SPEC`]).
 pub(super) const LISTING_BYTES: usize = 192 << 10;
 
-/// No life has a boot as high as this: a claim that has is a forgery, above which nothing could be minted.
-pub(super) const LAST_BOOT: Boot = Boot(1 << 62);
-
 /// A listing as it arrived.
 pub(super) struct Listing {
     pub(super) range: (u64, u64),
@@ -198,7 +195,7 @@ impl Hub {
     pub(super) fn context(&mut self, wire: &WireContext) -> Context {
         let mut context = Context::default();
         for seen in &wire.seen {
-            if seen.upto == ALL && seen.origin.boot < LAST_BOOT {
+            if seen.upto == ALL && seen.origin.boot <= Boot::MAX {
                 if seen.origin.node == self.me.node && seen.origin.boot >= self.mints {
                     self.mint_above(seen.origin.boot);
                 }

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use super::Step;
-use super::pull::{LAST_BOOT, LISTING_BYTES, Listing};
+use super::pull::{LISTING_BYTES, Listing};
 use crate::config::limits;
 use crate::hub::Hub;
-use crate::id::Member;
+use crate::id::{Boot, Member};
 use crate::outbox::Table;
 use crate::registry::Context;
 use crate::saved::{RestoreError, SavedPart, Saving};
@@ -64,7 +64,7 @@ impl Hub {
         // The boots that this name went by: where one is not below, its clock was set back. It may have been raised above the one
         // that it minted with.
         let went_by = part.context.names.iter().map(|life| &life.member).chain([&part.by]);
-        let earlier = went_by.filter(|by| by.node == self.me.node && by.boot < LAST_BOOT).map(|by| by.boot).max();
+        let earlier = went_by.filter(|by| by.node == self.me.node && by.boot <= Boot::MAX).map(|by| by.boot).max();
         self.outlived = self.outlived.max(earlier.filter(|boot| *boot >= self.me.boot));
         if from == 0 {
             self.token = self.token.max(part.token.saturating_add(TOKENS).min(1 << 62));

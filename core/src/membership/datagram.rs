@@ -300,6 +300,9 @@ impl<'a> Reader<'a> {
         let len = self.byte()?;
         let node = self.text(len.into(), NodeId::MAX_LEN)?;
         let boot = Boot(u64::from_be_bytes(self.array()?));
+        if boot > Boot::MAX {
+            return Err(Malformed);
+        }
         let generation = u32::from_be_bytes(self.array()?);
         let len = u16::from_be_bytes(self.array()?);
         let addr = self.text(len.into(), ADDR)?;

@@ -73,8 +73,11 @@ impl Membership {
         facts: &mut Vec<Fact>,
     ) {
         let id = Id::new(&member, &addr);
-        if let Some(reason) = self.unwelcome(&id) {
+        if let Some(reason) = self.unwelcome(&id, known) {
             facts.push(Fact::Hangup { member, reason: SmolStr::new_static(reason) });
+            if let Some(dialled) = dialled {
+                self.dials.failed(&dialled, None, self.now, &mut self.queue);
+            }
             return;
         }
         self.drop_link(&member.node, facts);
@@ -118,9 +121,12 @@ impl Membership {
     }
 
     /// Why a link with this one cannot be. Otherwise its name is known afterwards.
-    fn unwelcome(&mut self, id: &Id) -> Option<&'static str> {
+    fn unwelcome(&mut self, id: &Id, known: Option<Boot>) -> Option<&'static str> {
         if id.node == self.me.node {
             return Some("this is the name of the node at this end");
+        }
+        if id.boot > Boot::MAX || known.is_some_and(|known| known > Boot::MAX) {
+            return Some("a boot is less than 2^62");
         }
         if id.addr.is_empty() || id.addr.len() > 256 || id.addr.chars().any(char::is_control) {
             return Some("an address is 1 to 256 bytes without control characters");
@@ -165,7 +171,10 @@ impl Membership {
 
     /// Goes on as a life above `known`. The links were made by the earlier one, and are made anew.
     fn raise(&mut self, known: Boot, facts: &mut Vec<Fact>) {
-        let Some(boot) = known.0.checked_add(1).map(Boot) else { return };
+        let boot = Boot(known.0.saturating_add(1));
+        if boot > Boot::MAX {
+            return;
+        }
         self.me.boot = boot;
         self.changed = true;
         facts.push(Fact::Raised(boot));

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::{Dot, Key, Placement, RangeStart, Record, Registry};
-use crate::id::{Boot, Member, NodeId, Pid, Token};
+use crate::config::limits;
+use crate::id::{Boot, ChildId, Member, NodeId, Pid, Token};
 use crate::message::RowState;
 use crate::spec::Role;
 
@@ -114,6 +115,12 @@ impl Registry {
         self.hosts[host as usize].rows
     }
 
+    /// Whether one more row of that host's is within its quota, or in place of another.
+    pub(crate) fn has_room_for_row(&self, host: HostIx, id: &ChildId) -> bool {
+        self.rows_of(host) < limits::ROWS
+            || self.record(&Key::new(id)).is_some_and(|record| record.rows().iter().any(|row| row.host == host))
+    }
+
     /// Puts a row in place of what its host claimed for that child before, and says what that was.
     pub(crate) fn put_row(&mut self, key: &Key, row: Row) -> Option<Row> {
         let host = row.host as usize;
@@ -209,5 +216,29 @@ impl Record {
     /// The claims of other hosts that readers see.
     pub(crate) fn theirs<'a>(&'a self, registry: &'a Registry) -> impl Iterator<Item = &'a Row> {
         self.rows.iter().filter(|row| row.host != ME && registry.is_visible(row.host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// Whoever claims to run more children than there may be cannot fill the memory of others; what it has said before may change.
+    #[test]
+    fn rows_beyond_a_hosts_quota_are_not_taken() {
+        let member = |node: &str| Member { node: NodeId::new(node).unwrap(), boot: Boot(1) };
+        let mut registry = Registry::new(member("n1"), Boot(1));
+        let host = registry.add_host(member("n2"), Boot(1));
+        let [known, new] = ["known", "new"].map(|id| ChildId::new(id).unwrap());
+        let dot = registry.origin(&member("n2")).map(|origin| Dot::new(origin, 1)).unwrap();
+        registry.put_row(&Key::new(&known), Row::new(host, dot, 1, 0, 1));
+        assert!(registry.has_room_for_row(host, &new));
+        registry.hosts[host as usize].rows = limits::ROWS;
+        assert!(!registry.has_room_for_row(host, &new));
+        assert!(registry.has_room_for_row(host, &known));
+        let other = registry.add_host(member("n3"), Boot(1));
+        assert!(registry.has_room_for_row(other, &new));
     }
 }

@@ -23,16 +23,16 @@ const EDGES: [u64; 8] =
     [u64::MAX, u64::MAX - 1, i64::MAX as u64, 1 << 62, 1 << 48, (1 << 48) - 1, u32::MAX as u64, (u32::MAX as u64) + 1];
 
 /// Boots of nodes, the last ones last.
-const BOOTS: [u64; 11] = [1, 1, 1, 1, 2, 3, 0, 1 << 40, (1 << 62) - 1, 1 << 62, u64::MAX];
+const BOOTS: [u64; 11] = [1, 1, 1, 1, 2, 3, 0, 1 << 40, 1 << 62, u64::MAX, (1 << 62) - 1];
 
 impl<'a> Draw<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes: Unstructured::new(bytes), shown: Vec::new(), boots: &BOOTS }
     }
 
-    /// The same without boots above which there is hardly another one.
+    /// The same without the highest boot of all, above which its name cannot come.
     pub(crate) fn with_room_for_boots(bytes: &'a [u8]) -> Self {
-        Self { boots: &BOOTS[..BOOTS.len() - 3], ..Self::new(bytes) }
+        Self { boots: &BOOTS[..BOOTS.len() - 1], ..Self::new(bytes) }
     }
 
     /// Whether nothing is left to draw from.

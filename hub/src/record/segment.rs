@@ -212,7 +212,11 @@ impl<'a> Segment<'a> {
     /// # Errors
     /// When it is no record of this version, or its head is damaged.
     pub fn open(bytes: &'a [u8]) -> Result<Self, RecordError> {
-        let preamble = bytes.get(..PREAMBLE).filter(|preamble| preamble.starts_with(MARK)).ok_or(RecordError::Mark)?;
+        // A writer that was killed as it began the file left a part of what every file begins with.
+        if !bytes.starts_with(&MARK[..MARK.len().min(bytes.len())]) {
+            return Err(RecordError::Mark);
+        }
+        let preamble = bytes.get(..PREAMBLE).ok_or(RecordError::Torn { at: 0 })?;
         let number = |at: usize| u16::from_le_bytes([preamble[at], preamble[at + 1]]);
         let (file, entries) = (number(8), number(10));
         if (file, entries) != (VERSION, record::VERSION) {

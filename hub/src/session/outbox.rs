@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use process_hub_core::message::{Batch, HubMessage};
+use process_hub_core::message::{
+    Assignment, Batch, HandoverStep, Hello, HubMessage, WireContext, WireMemory,
+};
 use process_hub_core::{Lane, Message};
 
 /// Bytes of probes that may wait: they are tiny, and stale ones are worthless.
@@ -158,15 +160,52 @@ fn weight(message: &Message) -> usize {
 
 fn body_weight(body: &HubMessage) -> usize {
     match body {
-        HubMessage::Batch { batch, .. } | HubMessage::Rumor { batch, .. } => batch_weight(batch),
-        HubMessage::Listing { dots, entries, .. } => {
-            dots.len() * 8 + entries.iter().map(|entry| ENTRY + entry.spec.size()).sum::<usize>()
+        HubMessage::Batch { batch, .. } => batch_weight(batch),
+        HubMessage::Rumor { told, batch, .. } => told.len() + batch_weight(batch),
+        HubMessage::Listing { context, dots, entries, assigns, .. } => {
+            let entries: usize = entries.iter().map(|entry| ENTRY + entry.spec.size()).sum();
+            let assigns: usize = assigns.iter().map(|assign| assignment_weight(&assign.assignment)).sum();
+            context_weight(context) + dots.len() * 8 + entries + assigns
         }
-        HubMessage::Digests { buckets, .. } => buckets.len() * 8,
+        HubMessage::Digests { context, buckets, .. } => context_weight(context) + buckets.len() * 8,
+        HubMessage::Same { context, .. } | HubMessage::PullRange { context, .. } => context_weight(context),
         HubMessage::Call { payload, .. } => payload.len(),
         HubMessage::CallReply { reply: Ok(reply), .. } => reply.len(),
-        _ => 0,
+        HubMessage::Handover { step: HandoverStep::Chunk { bytes, .. }, .. } => bytes.len(),
+        HubMessage::Handover { step: HandoverStep::Taken(Err(reason)), .. } => reason.len(),
+        HubMessage::Hello(hello) => hello_weight(hello),
+        HubMessage::Memory(memory) | HubMessage::Reset(memory) => memory_weight(memory),
+        // Small, whatever is in them.
+        HubMessage::BatchAck { .. }
+        | HubMessage::Resync { .. }
+        | HubMessage::Pull { .. }
+        | HubMessage::CallReply { .. }
+        | HubMessage::LeaseAsk { .. }
+        | HubMessage::LeaseGrant { .. }
+        | HubMessage::LeaseRelease { .. }
+        | HubMessage::Load(_)
+        | HubMessage::Bye
+        | HubMessage::Handover { .. } => 0,
     }
+}
+
+fn hello_weight(hello: &Hello) -> usize {
+    let fields: usize = hello.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+    fields + hello.attributes.labels.size() + memory_weight(&hello.memory)
+}
+
+fn memory_weight(memory: &WireMemory) -> usize {
+    let names = memory.names.iter().chain(memory.losses.iter().map(|loss| &loss.node));
+    names.map(|name| name.as_str().len()).sum()
+}
+
+fn context_weight(context: &WireContext) -> usize {
+    let seen: usize = context.seen.iter().map(|seen| ENTRY + seen.beyond.len() * 8).sum();
+    seen + context.names.len() * ENTRY
+}
+
+fn assignment_weight(assignment: &Assignment) -> usize {
+    ENTRY + assignment.nodes.iter().map(|node| node.as_str().len()).sum::<usize>()
 }
 
 fn batch_weight(batch: &Batch) -> usize {
@@ -175,12 +214,18 @@ fn batch_weight(batch: &Batch) -> usize {
     let rows: usize = batch.rows.iter().map(|row| ENTRY + row.id.as_str().len()).sum();
     let gone: usize = batch.gone.iter().map(|gone| ENTRY + gone.id.as_str().len()).sum();
     let failures: usize = batch.failures.iter().map(|failure| ENTRY + failure.reason.len()).sum();
-    starts + stops + rows + gone + failures
+    let assigns: usize = batch.assigns.iter().map(|assign| assignment_weight(&assign.assignment)).sum();
+    let attributes = batch.attributes.as_ref().map_or(0, |attributes| attributes.labels.size());
+    starts + stops + rows + gone + failures + assigns + attributes
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
+    use process_hub_core::id::{Boot, ChildId, HubId, Member, NodeId};
+    use process_hub_core::message::{WireAssign, WireDot};
 
     use super::*;
 
@@ -221,6 +266,32 @@ mod tests {
         assert_eq!(push(), Pushed::Dropped, "half is not drained");
         assert_eq!(take(&outbox, KIB).1, Poll::Ready(Work::Write { drained: true }));
         assert_eq!(push(), Pushed::Queued);
+    }
+
+    /// A chunk once weighed as much as an acknowledgement: a hundred of them fitted where there was room for two.
+    #[test]
+    fn whatever_can_be_large_counts_with_what_it_carries() {
+        let hub = HubId::new("demo").unwrap();
+        let id = ChildId::new("c").unwrap();
+        let step = HandoverStep::Chunk { offset: 0, bytes: Bytes::from(vec![7; 2 * KIB]) };
+        let names: Vec<_> = (0..200).map(|n| NodeId::new(&format!("node-{n:05}")).unwrap()).collect();
+        let memory = WireMemory { names: names.clone(), ..WireMemory::default() };
+        let nodes = names.clone();
+        let assignment = Assignment { version: 1, by: names[0].clone(), nodes, held: false };
+        let assigns = vec![WireAssign { id: id.clone(), dot: WireDot { origin: 0, counter: 1 }, assignment }];
+        let origin = Member { node: names[0].clone(), boot: Boot(1) };
+        let told = Bytes::from(vec![1; 2 * KIB]);
+        for body in [
+            HubMessage::Handover { id, source: 1, to: 1, attempt: 1, step },
+            HubMessage::Memory(memory),
+            HubMessage::Batch { epoch: 1, number: 1, batch: Arc::new(Batch { assigns, ..Batch::default() }) },
+            HubMessage::Rumor { origin, view: 1, told, batch: Arc::default() },
+        ] {
+            let outbox = Outbox::new(4 * KIB);
+            let what = format!("{body:?}");
+            let pushed = (0..100).map(|_| outbox.push(Lane::Bulk, Message::Hub { hub: hub.clone(), body: body.clone() }));
+            assert!(pushed.filter(|pushed| *pushed == Pushed::Queued).count() <= 2, "{}", &what[..what.len().min(40)]);
+        }
     }
 
     #[test]

@@ -56,6 +56,16 @@ fn a_killed_node_is_done_again_to_the_last_effect_and_shown() {
         "the page tells what happened"
     );
 
+    // Killed as it began its next file, it would have left a part of that file's first bytes, or none.
+    let next = files(Path::new(records)).remove(0).0.replace("000000.phrec", "000001.phrec");
+    for begun in ["", "PHREC", "PHRECORD"] {
+        std::fs::write(&next, begun).unwrap();
+        let again = outcome(records);
+        assert_eq!((&again["replayed"], &again["equal"]), (&done["replayed"], &json!(true)), "{begun:?}: {again}");
+        assert!(again["ends_early"].as_str().unwrap().contains("ends in the middle"), "{again}");
+    }
+    std::fs::remove_file(&next).unwrap();
+
     // One bit of it is another: it is found, and what stands before it is done again.
     let (file, size) = files(Path::new(records)).remove(0);
     let mut bytes = std::fs::read(&file).unwrap();

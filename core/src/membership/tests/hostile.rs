@@ -83,6 +83,64 @@ fn a_datagram_speaks_for_its_link_alone() {
 
 /// Found by simulation (seed 9095): an announcement to everyone was put off behind each that was due already, and a second
 /// of rejoining was followed by two minutes of announcements.
+/// Found by fuzzing: whoever had claimed that a life of another with a boot next to 2⁶⁴ exists kept that one out for good.
+#[test]
+fn boots_that_nobody_can_have_are_refused() {
+    let config = NodeConfig::new(name(0), "host0:7400");
+    let refused = crate::Node::new(config.clone(), Boot(Boot::MAX.0 + 1), 1).unwrap_err();
+    assert_eq!(refused.field, "boot");
+    assert!(crate::Node::new(config, Boot::MAX, 1).is_ok());
+
+    let (mut membership, from) = linked();
+    let [above, highest] = [Boot(Boot::MAX.0 + 1), Boot::MAX];
+    for (boot, known) in [(above, None), (Boot(u64::MAX), None), (Boot(7), Some(above)), (Boot(7), Some(Boot(u64::MAX)))] {
+        let member = Member { node: name(2), boot };
+        let addr = Addr::new("host2:7400");
+        let mut facts = Vec::new();
+        membership.link(Time::ZERO, LinkEvent::Up { member: member.clone(), addr, dialled: None, known }, &mut facts);
+        assert!(matches!(&facts[..], [Fact::Hangup { member: whose, .. }] if *whose == member), "{facts:?}");
+    }
+    // In a datagram: as a sender, as the one that is spoken to, as one that is spoken of.
+    let me = id("n000", 1, 0);
+    let other = id("n001", 5, 0);
+    for of in ["n000", "n002"] {
+        let update = foca::Member::new(id(of, above.0, 0), 0, State::Alive);
+        let bytes = datagram::make(&other, &me, Message::Gossip, Some(update));
+        membership.swim(Time::ZERO, &from, &bytes, &mut Vec::new());
+    }
+    let bytes = datagram::make(&other, &id("n000", u64::MAX, 0), Message::Announce, None);
+    membership.swim(Time::ZERO, &from, &bytes, &mut Vec::new());
+    assert_eq!(membership.refused_datagrams(), 3);
+    assert_eq!((membership.members().len(), membership.me().boot), (2, Boot(1)), "nothing was learned of them");
+
+    // One that could be had is as good as any: this one's name cannot come above it, and does not try.
+    let mut facts = Vec::new();
+    membership.outlived(Time::ZERO, highest, &mut facts);
+    assert_eq!((membership.me().boot, facts), (Boot(1), Vec::new()));
+}
+
+/// Nobody waits for the end of a dial at whose other end there is somebody who cannot be a member.
+#[test]
+fn who_is_refused_at_an_address_is_dialled_there_again_after_a_wait() {
+    let mut config = NodeConfig::new(name(0), "host0:7400");
+    config.join.push("seed:1".into());
+    let (longest, mut dialled) = (config.membership.redial_max, 0);
+    let mut membership = Membership::new(&config, Boot(1), 1);
+    let mut now = Time::ZERO;
+    while now < Time::ZERO + longest * 4 {
+        let mut facts = Vec::new();
+        membership.tick(now, &mut facts);
+        for _ in facts.iter().filter(|fact| matches!(fact, Fact::Dial { .. })) {
+            dialled += 1;
+            let member = Member { node: name(0), boot: Boot(9) };
+            let (addr, dialled) = (Addr::new("host9:1"), Some(Addr::new("seed:1")));
+            membership.link(now, LinkEvent::Up { member, addr, dialled, known: None }, &mut Vec::new());
+        }
+        now += Duration::from_millis(50);
+    }
+    assert!((4..20).contains(&dialled), "{dialled} dials in four of the longest waits");
+}
+
 #[test]
 fn many_returns_at_once_are_announced_once() {
     let (mut membership, from) = linked();

@@ -88,7 +88,15 @@ fn replay(files: &[PathBuf], args: &ReplayArgs) -> Outcome<Done> {
         let bytes = std::fs::read(path)
             .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
         let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
-        let segment = Segment::open(&bytes).map_err(|error| wrong(&error))?;
+        let segment = match (Segment::open(&bytes), &mut under_way) {
+            (Ok(segment), _) => segment,
+            // Its writer was killed as it began this file: what was written before is as good as without it.
+            (Err(error @ RecordError::Torn { .. }), Some((_, done))) => {
+                done.cut = Some((path.clone(), error));
+                break;
+            }
+            (Err(error), _) => return Err(wrong(&error)),
+        };
         let (replay, done) = match &mut under_way {
             Some((replay, done)) => {
                 replay.go_on(segment.head()).map_err(|error| wrong(&error))?;
