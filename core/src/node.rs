@@ -74,7 +74,8 @@ impl Node {
     pub fn new(config: NodeConfig, boot: Boot, seed: u64) -> Result<Node, ConfigError> {
         config.check()?;
         if boot > Boot::MAX {
-            let problem = "a boot is less than 2^62: is the clock right? Name a boot above that of the node's last life";
+            let problem =
+                "a boot is less than 2^62: is the clock right? Name a boot above that of the node's last life";
             return Err(ConfigError::new("boot", boot, problem));
         }
         Ok(Node {

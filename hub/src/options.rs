@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use process_hub_core::config::MembershipConfig;
+use process_hub_core::config::{ConfigError, MembershipConfig, limits};
 use process_hub_core::id::{Addr, Boot, NodeId};
 use process_hub_core::spec::Labels;
 use process_hub_core::wire::Cookie;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::record::Sink;
 use crate::saved::Store;
@@ -70,6 +70,37 @@ impl NodeOptions {
     }
 }
 
+impl NodeOptions {
+    /// What the core does not look at.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let LinkLimits { strangers, strangers_per_ip, accepts_per_second, outbound_bytes, .. } = self.limits;
+        let at_least = [
+            ("mailbox_capacity", self.mailbox_capacity, 1),
+            ("strangers", strangers, 1),
+            ("strangers_per_ip", strangers_per_ip, 1),
+            ("accepts_per_second", accepts_per_second as usize, 1),
+            // What is sent to one peer before it has answered has to fit in, or it would be begun over and over.
+            ("outbound_bytes", outbound_bytes, limits::WINDOW),
+        ];
+        for (field, value, least) in at_least {
+            if value < least {
+                let problem = smol_str::format_smolstr!("it has to be at least {least}");
+                return Err(ConfigError { field, value: value.to_smolstr(), problem });
+            }
+        }
+        let LinkLimits { connect_timeout, hello_timeout, write_timeout, .. } = self.limits;
+        let timeouts =
+            [("connect_timeout", connect_timeout), ("hello_timeout", hello_timeout), ("write_timeout", write_timeout)];
+        for (field, value) in timeouts {
+            if value.is_zero() {
+                let problem = SmolStr::new_static("nothing could be done in no time");
+                return Err(ConfigError { field, value: "0".into(), problem });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What strangers and slow peers may cost a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -86,7 +117,8 @@ pub struct LinkLimits {
     pub hello_timeout: Duration,
     /// How long a write may make no headway before the link is closed. Default 10 s.
     pub write_timeout: Duration,
-    /// Bytes that may wait to be sent to one peer. Beyond, messages are dropped and later repaired. Default 8 MiB.
+    /// Bytes that may wait to be sent to one peer, at least 4 MiB. Beyond, messages are dropped and later repaired.
+    /// Default 8 MiB.
     pub outbound_bytes: usize,
 }
 

@@ -211,7 +211,15 @@ impl Hub {
             if hidden || renewed {
                 self.changed(step, &key.id);
             }
-            return self.role_told(step, &key, before_role, &row);
+            let other_role = before_role != Some(row.role);
+            if other_role {
+                self.role_told(step, &key, &row);
+            }
+            // Which of two copies goes before the other may be the other way round now.
+            if (other_role || renewed) && self.registry.record(&key).is_some_and(|record| record.mine().is_some()) {
+                self.reconcile(step, &key);
+            }
+            return;
         }
         #[cfg(feature = "sabotage")]
         if self.is_sabotaged(crate::config::Sabotage::Parrot) {
@@ -251,17 +259,11 @@ impl Hub {
         matches!(row.state, RowState::Running | RowState::Kept) && may(self.way(key))
     }
 
-    /// A copy that is up there plays another part now, or the same.
-    fn role_told(&mut self, step: &mut Step<'_>, key: &Key, before: Option<Role>, row: &Row) {
-        if before == Some(row.role) {
-            return;
-        }
+    /// A copy that is up there plays another part now.
+    fn role_told(&mut self, step: &mut Step<'_>, key: &Key, row: &Row) {
         self.changed(step, &key.id);
         if row.role == Role::Active {
             self.retry_waiting(step, key);
-        }
-        if self.registry.record(key).is_some_and(|record| record.mine().is_some()) {
-            self.reconcile(step, key);
         }
     }
 

@@ -58,6 +58,7 @@ pub async fn start<R: Runtime, T: Transport>(
     runtime: R,
     transport: T,
 ) -> Result<NodeHandle, StartNodeError> {
+    options.check()?;
     let listener = transport
         .listen(&options.listen)
         .await

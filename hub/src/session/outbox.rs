@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use process_hub_core::message::{
-    Assignment, Batch, HandoverStep, Hello, HubMessage, WireContext, WireMemory,
-};
+use process_hub_core::message::{Assignment, Batch, HandoverStep, Hello, HubMessage, WireContext, WireMemory};
 use process_hub_core::{Lane, Message};
 
 /// Bytes of probes that may wait: they are tiny, and stale ones are worthless.
@@ -289,7 +287,8 @@ mod tests {
         ] {
             let outbox = Outbox::new(4 * KIB);
             let what = format!("{body:?}");
-            let pushed = (0..100).map(|_| outbox.push(Lane::Bulk, Message::Hub { hub: hub.clone(), body: body.clone() }));
+            let pushed =
+                (0..100).map(|_| outbox.push(Lane::Bulk, Message::Hub { hub: hub.clone(), body: body.clone() }));
             assert!(pushed.filter(|pushed| *pushed == Pushed::Queued).count() <= 2, "{}", &what[..what.len().min(40)]);
         }
     }

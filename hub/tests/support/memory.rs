@@ -8,7 +8,7 @@ use std::time::Duration;
 use process_hub::core::id::Addr;
 use process_hub::{ConnectError, Connection, Listener, Peer, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// Who listens where, and how long what is written is under way.
@@ -16,9 +16,34 @@ use tokio::time::Instant;
 pub struct Network {
     listeners: Arc<Mutex<HashMap<Addr, mpsc::UnboundedSender<DuplexStream>>>>,
     delay: Duration,
+    trouble: Arc<Trouble>,
+}
+
+/// What is wrong with a network: for those that are not immediate.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Whether nothing that is written is taken any more.
+    stalled: watch::Sender<bool>,
+    /// What is put before the next thing that is written.
+    junk: Mutex<Option<Vec<u8>>>,
 }
 
 impl Network {
+    /// Takes nothing more of what is written, on all streams, until this is called with `false`.
+    pub fn stall(&self, stalled: bool) {
+        self.trouble.stalled.send_replace(stalled);
+    }
+
+    /// Puts this before the next thing that anybody writes.
+    pub fn inject(&self, junk: Vec<u8>) {
+        *self.trouble.junk.lock().unwrap() = Some(junk);
+    }
+
+    /// Whether what was to be injected has been.
+    pub fn is_injected(&self) -> bool {
+        self.trouble.junk.lock().unwrap().is_none()
+    }
+
     /// A network on which all that is written is under way for so long.
     pub fn slow(delay: Duration) -> Self {
         Self { delay, ..Self::default() }
@@ -30,8 +55,8 @@ impl Network {
         if !self.delay.is_zero() {
             let (far, end) = tokio::io::duplex(64 << 10);
             let ((ours_out, ours_in), (far_out, far_in)) = (tokio::io::split(theirs), tokio::io::split(far));
-            tokio::spawn(carry(ours_out, far_in, self.delay));
-            tokio::spawn(carry(far_out, ours_in, self.delay));
+            tokio::spawn(carry(ours_out, far_in, self.delay, self.trouble.clone()));
+            tokio::spawn(carry(far_out, ours_in, self.delay, self.trouble.clone()));
             theirs = end;
         }
         self.listeners.lock().unwrap().get(addr)?.send(theirs).ok()?;
@@ -40,7 +65,13 @@ impl Network {
 }
 
 /// Takes what is written at one end to the other, each part `delay` after it was written, until either end is closed.
-async fn carry(mut from: ReadHalf<DuplexStream>, mut to: WriteHalf<DuplexStream>, delay: Duration) {
+async fn carry(
+    mut from: ReadHalf<DuplexStream>,
+    mut to: WriteHalf<DuplexStream>,
+    delay: Duration,
+    trouble: Arc<Trouble>,
+) {
+    let mut stalled = trouble.stalled.subscribe();
     let (under_way, mut arrived) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let delivery = tokio::spawn(async move {
         while let Some((due, part)) = arrived.recv().await {
@@ -51,6 +82,12 @@ async fn carry(mut from: ReadHalf<DuplexStream>, mut to: WriteHalf<DuplexStream>
     });
     let mut part = vec![0; 16 << 10];
     while let Ok(len @ 1..) = from.read(&mut part).await {
+        if let Some(junk) = trouble.junk.lock().unwrap().take() {
+            let _ = under_way.send((Instant::now() + delay, junk));
+        }
+        if stalled.wait_for(|stalled| !stalled).await.is_err() {
+            break;
+        }
         if under_way.send((Instant::now() + delay, part[..len].to_vec())).is_err() {
             break;
         }

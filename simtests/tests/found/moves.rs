@@ -218,3 +218,61 @@ fn a_receiver_that_ended_without_having_served_is_no_successor() {
     script.at(24205860).heal_without(&["n1", "n2", "n3", "n4"], &[], &[]);
     script.assert_holds();
 }
+
+/// Seed 13237 (S3). A copy that had told its successor to serve lost it when two parts of the cluster met, and served again
+/// under a later token. The copy of the other part, which went before it until then, took no note of that and served
+/// on: two copies for good, since the owner starts none beside two.
+#[test]
+fn a_copy_that_serves_again_under_a_later_token_ends_the_other_one() {
+    let mut script = Script::new(13237, 5);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (1511, 106254);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.disks = true;
+        setup.brief = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[3] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[4] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("migration", "hot:handover:state_query_timeout=113ms:child_migration_timeout=2912ms:retention=142ms");
+    script.set("synchronization", "in-line 3 1708000");
+    script.at(0).boot("n4");
+    script.at(0).boot("n1");
+    script.at(0).act(Act::Start {
+        host: 0,
+        children: vec![Declared { child: 6, version: 1341, restart: Restarts::Permanent, tagged: false }],
+        wait: true,
+        timeout: 52740,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(0).boot("n5");
+    script.at(2450464).leave("n1", 1241480);
+    script.at(2450464).act(Act::Stop { host: 3, children: vec![6], wait: true, timeout: 211991 });
+    script.at(2450464).switch_off("n4");
+    script.at(2450464).boot("n3");
+    script.at(2459464).act(Act::Stop { host: 2, children: vec![6], wait: false, timeout: 8017042 });
+    script.at(2459464).act(Act::Leave { host: 2, deadline: 376864, hub_only: true });
+    script.at(2460464).act(Act::Start {
+        host: 4,
+        children: vec![
+            Declared { child: 5, version: 1619, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 6, version: 1621, restart: Restarts::Permanent, tagged: false },
+            Declared { child: 7, version: 1622, restart: Restarts::Permanent, tagged: true },
+        ],
+        wait: true,
+        timeout: 1514567,
+        check_existing: false,
+        rollback: true,
+        mapped: 0,
+    });
+    script.at(2460464).leave("n5", 737832);
+    script.at(2569464).heal_without(&["n1", "n2", "n3", "n4", "n5"], &[], &[]);
+    script.assert_holds();
+}

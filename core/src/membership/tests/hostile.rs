@@ -93,7 +93,9 @@ fn boots_that_nobody_can_have_are_refused() {
 
     let (mut membership, from) = linked();
     let [above, highest] = [Boot(Boot::MAX.0 + 1), Boot::MAX];
-    for (boot, known) in [(above, None), (Boot(u64::MAX), None), (Boot(7), Some(above)), (Boot(7), Some(Boot(u64::MAX)))] {
+    for (boot, known) in
+        [(above, None), (Boot(u64::MAX), None), (Boot(7), Some(above)), (Boot(7), Some(Boot(u64::MAX)))]
+    {
         let member = Member { node: name(2), boot };
         let addr = Addr::new("host2:7400");
         let mut facts = Vec::new();
