@@ -109,6 +109,11 @@ impl Calls {
         true
     }
 
+    /// How many wait for the child for which the most do.
+    pub(crate) fn most_waiting(&self) -> usize {
+        self.waiting.values().map(VecDeque::len).max().unwrap_or(0)
+    }
+
     /// Takes all messages that wait for a child, oldest first.
     pub(crate) fn take_waiting(&mut self, key: &Key) -> VecDeque<u64> {
         if self.waiting.is_empty() { VecDeque::new() } else { self.waiting.remove(key).unwrap_or_default() }

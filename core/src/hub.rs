@@ -367,6 +367,17 @@ impl Hub {
         self.requests.len() + self.calls.len() + self.moves.len()
     }
 
+    /// What waits: of all members, the most bytes sent to one and not acknowledged yet, and of all children, the most
+    /// messages that wait for one. Bounded by twice
+    /// [`limits::WINDOW`](crate::config::limits::WINDOW) and by
+    /// [`limits::WAITING_MESSAGES`](crate::config::limits::WAITING_MESSAGES).
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        let unacknowledged =
+            self.peers.values().filter_map(|peer| peer.out.as_ref()).map(crate::stream::Outbound::bytes);
+        (unacknowledged.max().unwrap_or(0), self.calls.most_waiting())
+    }
+
     /// Changes sent to other members and not acknowledged yet, in batches.
     #[must_use]
     pub fn in_flight(&self) -> usize {

@@ -242,6 +242,11 @@ impl Outbound {
         (self.lagging || !self.unacked.is_empty()).then(|| self.progress + wait)
     }
 
+    /// Bytes sent and not acknowledged yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Batches not acknowledged yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.unacked.len()

@@ -83,6 +83,30 @@ pub(crate) const EXPECTED: [&str; 38] = [
     "codec_round_trip",
 ];
 
+/// The same for those that take strategies of their own to happen: where these are drawn.
+pub(crate) const EXPECTED_OF_STRATEGIES: [&str; 8] = [
+    "child_altered",
+    "corruption_that_decodes",
+    "reset_size",
+    "restored",
+    "saved",
+    "state_given",
+    "state_merged",
+    "state_taken",
+];
+
+/// The same for those of which some thousand seeds see one.
+pub(crate) const EXPECTED_AT_LENGTH: [&str; 8] = [
+    "alter_handler_hangs",
+    "call_fails",
+    "state_big",
+    "state_hangs",
+    "state_refused",
+    "state_slow",
+    "take_hangs",
+    "take_refused",
+];
+
 impl Chaos {
     /// The faults of a plan; hosts come up one after the other at first.
     pub(crate) fn new(plan: &Plan) -> Self {

@@ -15,7 +15,8 @@ use process_hub_viewer::About;
 
 /// Simulates clusters of ProcessHub nodes under faults, and checks what must hold.
 ///
-/// The last line of the output is always `violations: N`. Exit status: 0 when N is 0, 1 when it is not, 2 on wrong usage.
+/// What runs something (`run`, `sweep`, `replay`, `shrink`) ends with a line `violations: N`. Exit status: 0 when N is 0, 1
+/// when it is not, or when a file is not what `--check` asks for, 2 on wrong usage.
 #[derive(Debug, Parser)]
 #[command(name = "process-hub-sim", version)]
 struct Cli {
@@ -90,6 +91,10 @@ enum Command {
         check: Option<PathBuf>,
     },
     /// Runs a range of seeds and adds up what happened.
+    ///
+    /// A sweep of 200 seeds or more also fails when an oracle had nothing to check or a fault never happened; one of 500 when
+    /// two strategies were never drawn together; one of 5000 when one of the rarest faults never happened. Where strategies are
+    /// fixed, only what needs none of them is asked for.
     Sweep {
         /// The seeds, as A..B: from A to below B.
         #[arg(long, value_parser = range)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::chaos::EXPECTED;
+use crate::chaos::{EXPECTED, EXPECTED_AT_LENGTH, EXPECTED_OF_STRATEGIES};
 
 /// What sort of life a seed is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -46,9 +46,13 @@ impl Profile {
         const AFTERWARDS: [&str; 13] = ["S8", "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9", "L10", "MIR", "R6"];
         match self {
             Profile::Swarm | Profile::Permanent => true,
-            Profile::Hell => !AFTERWARDS.contains(&oracle_or_fault),
+            // Nor is the size of a cluster reset before that.
+            Profile::Hell => !AFTERWARDS.contains(&oracle_or_fault) && oracle_or_fault != "reset_size",
             // There are no faults, and so no child that is restarted for one.
-            Profile::Calm => !EXPECTED.contains(&oracle_or_fault) && oracle_or_fault != "S25",
+            Profile::Calm => {
+                let faults = [&EXPECTED[..], &EXPECTED_OF_STRATEGIES, &EXPECTED_AT_LENGTH];
+                !faults.concat().contains(&oracle_or_fault) && oracle_or_fault != "S25"
+            }
             // One cluster shows what it is made for.
             Profile::Production => false,
         }

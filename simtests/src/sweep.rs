@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::chaos::EXPECTED;
+use crate::chaos::{EXPECTED, EXPECTED_AT_LENGTH, EXPECTED_OF_STRATEGIES};
 use crate::oracles::Watch;
 use crate::plan::Options;
 use crate::run::{Report, run};
@@ -16,6 +16,9 @@ const MUST_SEE_ALL: u64 = 200;
 
 /// The rarest pair of strategies comes up in one seed in about eighty: so many must have seen each.
 const MUST_SEE_PAIRS: u64 = 500;
+
+/// The rarest faults come up in one seed in some two hundred.
+const MUST_SEE_RARE: u64 = 5_000;
 
 /// One seed in so many is run twice, and the two traces are compared.
 const TWICE: u64 = 64;
@@ -129,10 +132,13 @@ impl Summary {
         if self.seeds >= MUST_SEE_ALL {
             let oracles = oracles().into_iter();
             let unchecked = oracles.filter(|oracle| self.checked.get(oracle).is_none_or(|checked| *checked == 0));
-            let unseen = EXPECTED.into_iter().filter(|fault| !self.faults.contains_key(fault));
+            let drawn = options.profile.draws_strategies() && options.fixed().next().is_none();
+            let of_strategies = EXPECTED_OF_STRATEGIES.into_iter().filter(|_| drawn);
+            let rare = EXPECTED_AT_LENGTH.into_iter().filter(|_| drawn && self.seeds >= MUST_SEE_RARE);
+            let expected = EXPECTED.into_iter().chain(of_strategies).chain(rare);
+            let unseen = expected.filter(|fault| !self.faults.contains_key(fault));
             let never = unchecked.chain(unseen).filter(|never| options.profile.must_see(never));
             self.never.extend(never.map(str::to_owned));
-            let drawn = options.profile.draws_strategies() && options.fixed().next().is_none();
             if self.seeds >= MUST_SEE_PAIRS && drawn {
                 let pairs = strategies::all_pairs();
                 self.never.extend(pairs.into_iter().filter(|pair| !self.pairs.contains_key(pair)));

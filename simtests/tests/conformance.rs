@@ -120,7 +120,7 @@ fn i5_started_and_removed_by_gossip() {
 #[test]
 fn i6_missed_changes_are_repaired_by_gossip() {
     let mut c = Cluster::with(6, gossip);
-    let (first, second) = (names("a", 500), names("b", 500));
+    let (first, second) = (names("a", 1_000), names("b", 1_000));
     c.start("n1", &first);
     c.partition(&[&["n1", "n2"], &["n3", "n4", "n5", "n6"]]);
     c.run_for_secs(8);
@@ -131,7 +131,7 @@ fn i6_missed_changes_are_repaired_by_gossip() {
     c.settle();
     c.assert_converged();
     for node in c.up() {
-        assert_eq!(c.declared(&node), 500);
+        assert_eq!(c.declared(&node), 1_000);
         assert!(c.lookup(&node, "a0").is_none() && c.lookup(&node, "b0").is_some());
     }
 }

@@ -50,20 +50,20 @@ fn started_and_removed_everywhere() {
 /// I4: what a node missed is repaired by the comparison of every interval.
 #[test]
 fn missed_changes_are_repaired() {
-    let mut c = Cluster::new(4);
-    let (first, second) = (names("a", 300), names("b", 300));
+    let mut c = Cluster::new(6);
+    let (first, second) = (names("a", 1_000), names("b", 1_000));
     c.start("n1", &first);
-    c.partition(&[&["n1", "n2"], &["n3", "n4"]]);
+    c.partition(&[&["n1", "n2"], &["n3", "n4", "n5", "n6"]]);
     c.run_for_secs(6);
     c.stop("n1", &first);
     c.start("n2", &second);
-    assert_eq!((c.declared("n1"), c.declared("n3")), (300, 300));
+    assert_eq!((c.declared("n1"), c.declared("n3")), (1_000, 1_000));
     assert!(c.lookup("n3", "b0").is_none() && c.lookup("n3", "a0").is_some());
     c.heal();
     c.settle();
     c.assert_converged();
     for node in c.up() {
-        assert_eq!(c.declared(&node), 300);
+        assert_eq!(c.declared(&node), 1_000);
         assert!(c.lookup(&node, "a0").is_none() && c.lookup(&node, "b0").is_some());
     }
 }

@@ -272,7 +272,7 @@ mod tests {
         let hub = HubId::new("demo").unwrap();
         let id = ChildId::new("c").unwrap();
         let step = HandoverStep::Chunk { offset: 0, bytes: Bytes::from(vec![7; 2 * KIB]) };
-        let names: Vec<_> = (0..200).map(|n| NodeId::new(&format!("node-{n:05}")).unwrap()).collect();
+        let names: Vec<_> = (0..200).map(|n| NodeId::new(format!("node-{n:05}")).unwrap()).collect();
         let memory = WireMemory { names: names.clone(), ..WireMemory::default() };
         let nodes = names.clone();
         let assignment = Assignment { version: 1, by: names[0].clone(), nodes, held: false };

@@ -112,6 +112,8 @@ pub(crate) struct StepSize {
     pub(crate) effects: usize,
     /// Requests open afterwards.
     pub(crate) open: usize,
+    /// Bytes sent to one member and not acknowledged, and messages that wait for one child: the most of each.
+    pub(crate) waiting: (usize, usize),
     /// Ticks in a row without any time passing.
     pub(crate) spins: u32,
 }

@@ -7,7 +7,7 @@ use process_hub_core::{Effect, Message};
 use super::seen::{Oracle, Seen, Verdict, kind};
 use super::truth::Truth;
 
-/// S26: what one step emits, what one message lists, and what is open is bounded.
+/// S26: what one step emits, what one message lists, what is open, and what waits for a member or a child is bounded.
 #[derive(Debug)]
 pub(super) struct BoundedQueues;
 
@@ -36,6 +36,13 @@ impl Oracle for BoundedQueues {
                 if size.effects > bound {
                     let text = format!("{} effects from one input of {} items", size.effects, size.input);
                     verdict.fails(Some(host), None, text);
+                }
+                let (bytes, messages) = size.waiting;
+                if bytes > 2 * limits::WINDOW {
+                    verdict.fails(Some(host), None, format!("{bytes} bytes to one member are not acknowledged"));
+                }
+                if messages > limits::WAITING_MESSAGES {
+                    verdict.fails(Some(host), None, format!("{messages} messages wait for one child"));
                 }
                 if size.open > limits::OPEN_REQUESTS {
                     verdict.fails(Some(host), None, format!("{} requests are open", size.open));

@@ -86,6 +86,9 @@ impl World {
         let operation = payload.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         self.tell(&Seen::Applied { host, sequence, operation });
         if let Some(call) = call {
+            if fails {
+                self.count("call_fails");
+            }
             let reply =
                 if fails { Err("told to fail".into()) } else { Ok(Bytes::copy_from_slice(&value.to_le_bytes())) };
             self.arrive(host, Arrival::Child { hub, sequence, event: ChildEvent::Replied { call, reply } });
@@ -104,6 +107,9 @@ impl World {
         running.taking = Some(attempt);
         if hangs {
             return self.count("state_hangs");
+        }
+        if slow {
+            self.count("state_slow");
         }
         let step = ChildStep::Prepared { attempt };
         self.queue.push(self.now + takes, Event::Child { host, life, sequence, step });

@@ -90,8 +90,11 @@ impl Trace {
             Input::Message { from, message } => (1u8, from, message).hash(hasher),
             Input::Frame { from, bytes } => (2u8, from, bytes).hash(hasher),
             Input::Link(event) => (3u8, event).hash(hasher),
-            Input::Request { id, .. } => (4u8, id).hash(hasher),
-            Input::Load { sample, .. } => (6u8, sample).hash(hasher),
+            Input::Request { id, request } => {
+                (4u8, id).hash(hasher);
+                self.text(format_args!("{request:?}"));
+            }
+            Input::Load { sample, .. } => (7u8, sample).hash(hasher),
             Input::Child { sequence, event, .. } => (5u8, sequence, event).hash(hasher),
             Input::Altering { wanted, .. } => (6u8, wanted).hash(hasher),
         }
@@ -107,7 +110,10 @@ impl Trace {
             Effect::Start { pid, token, spec, standby, .. } => (3u8, pid, token, &spec.args, standby).hash(hasher),
             Effect::Stop { id, sequence, why, .. } => (4u8, id, sequence, why).hash(hasher),
             Effect::Deliver { id, sequence, call, .. } => (5u8, id, sequence, call).hash(hasher),
-            Effect::Reply { id, .. } => (6u8, id).hash(hasher),
+            Effect::Reply { id, reply } => {
+                (6u8, id).hash(hasher);
+                self.text(format_args!("{reply:?}"));
+            }
             Effect::Hook { event, .. } => (7u8, event).hash(hasher),
             Effect::RegistryChanged { id, .. } => (8u8, id).hash(hasher),
             Effect::ViewChanged { .. } => hasher.write_u8(9),
@@ -133,6 +139,19 @@ impl Trace {
         } else if let Some(story) = &mut self.story {
             story.tell(line(), always);
         }
+    }
+
+    /// What has no hash of its own, by what is printed of it.
+    fn text(&mut self, text: std::fmt::Arguments<'_>) {
+        struct Hashed<'a>(&'a mut Rolling);
+        impl std::fmt::Write for Hashed<'_> {
+            fn write_str(&mut self, text: &str) -> std::fmt::Result {
+                self.0.write(text.as_bytes());
+                Ok(())
+            }
+        }
+        // Writing to a hash cannot fail.
+        let _ = std::fmt::Write::write_fmt(&mut Hashed(&mut self.hasher), text);
     }
 
     fn words<const N: usize>(&mut self, words: [u64; N]) {

@@ -38,6 +38,8 @@ pub(crate) struct NetFaults {
 
 /// How long a driver handles what arrives before it does what is due, in microseconds: as that of real nodes.
 const TURN: u64 = 5_000;
+/// Every so many steps it is looked at what waits in a node.
+const LOOK: u64 = 16;
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -455,7 +457,10 @@ impl World {
         self.look_at_rows(host, viewed, changed);
         let spins = self.spin(host);
         let open = self.hub(host).map_or(0, process_hub_core::Hub::open_requests);
-        self.tell(&Seen::Step { host, size: StepSize { input: size, effects: count, open, spins } });
+        // What waits does so for long: one look in so many steps finds too much of it.
+        let waiting = self.hub(host).filter(|_| self.inputs.is_multiple_of(LOOK));
+        let waiting = waiting.map_or((0, 0), process_hub_core::Hub::waiting);
+        self.tell(&Seen::Step { host, size: StepSize { input: size, effects: count, open, waiting, spins } });
         // The digest folds all buckets: it is worth its price only where it can be another than before.
         if registry_changed {
             let digest = self.hub(host).map_or(0, |hub| hub.registry().declared_digest() ^ hub.view_hash());

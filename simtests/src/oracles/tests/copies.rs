@@ -136,6 +136,18 @@ fn s25_more_restarts_than_allowed() {
 }
 
 #[test]
+fn s26_too_much_waits() {
+    let size = StepSize { waiting: (2 * limits::WINDOW, limits::WAITING_MESSAGES), ..StepSize::default() };
+    for waiting in [(size.waiting.0 + 1, 0), (0, size.waiting.1 + 1)] {
+        let mut bench = Bench::settled(2);
+        bench.see(&Seen::Step { host: 0, size });
+        bench.assert_quiet();
+        bench.see(&Seen::Step { host: 0, size: StepSize { waiting, ..size } });
+        bench.assert_fired("S26");
+    }
+}
+
+#[test]
 fn s26_too_many_effects_in_one_step() {
     let mut bench = Bench::settled(2);
     let size = StepSize { input: 1, effects: limits::SLICE, ..StepSize::default() };
