@@ -150,7 +150,7 @@ name!(
 pub struct Boot(pub u64);
 
 impl Boot {
-    /// The highest that a node can have: 2⁶² - 1. Whatever a peer says of a higher one is refused, so that no claim of a
+    /// The highest that a node can have: 2⁶² - 1. Membership refuses what a peer says of a higher one, so that no claim of a
     /// life can stand above all that its name may come to. A driver's boots, milliseconds since 1970 with 20 bits more,
     /// come to it in the year 2109.
     pub const MAX: Boot = Boot((1 << 62) - 1);

@@ -95,7 +95,7 @@ pub(crate) const EXPECTED_OF_STRATEGIES: [&str; 8] = [
     "state_taken",
 ];
 
-/// The same for those of which some thousand seeds see one.
+/// The same for those that come up in one seed in some hundred.
 pub(crate) const EXPECTED_AT_LENGTH: [&str; 8] = [
     "alter_handler_hangs",
     "call_fails",

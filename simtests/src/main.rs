@@ -94,7 +94,7 @@ enum Command {
     ///
     /// A sweep of 200 seeds or more also fails when an oracle had nothing to check or a fault never happened; one of 500 when
     /// two strategies were never drawn together; one of 5000 when one of the rarest faults never happened. Where strategies are
-    /// fixed, only what needs none of them is asked for.
+    /// fixed with `--with`, pairs and the faults that take certain strategies are not asked for; oracles are.
     Sweep {
         /// The seeds, as A..B: from A to below B.
         #[arg(long, value_parser = range)]

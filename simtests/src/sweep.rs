@@ -17,7 +17,7 @@ const MUST_SEE_ALL: u64 = 200;
 /// The rarest pair of strategies comes up in one seed in about eighty: so many must have seen each.
 const MUST_SEE_PAIRS: u64 = 500;
 
-/// The rarest faults come up in one seed in some two hundred.
+/// The rarest faults come up in one seed in some hundred, several in one: so many must have seen each.
 const MUST_SEE_RARE: u64 = 5_000;
 
 /// One seed in so many is run twice, and the two traces are compared.

@@ -46,7 +46,8 @@ pub mod limits {
     pub const LABEL: usize = 128;
     /// Members of a cluster.
     pub const MEMBERS: usize = 1_024;
-    /// Rows of one member: what further ones it claims to run is passed over.
+    /// Children that one node runs of a hub, those included that start and end. Further ones fail to start there, and what a
+    /// member claims beyond that is passed over.
     pub const ROWS: usize = 1 << 20;
     /// Hubs on one node.
     pub const HUBS: usize = 256;

@@ -45,7 +45,9 @@ impl Hub {
                 self.start_failed_there(step, from, &failure.id, dot, failure.reason.clone());
             }
         }
-        for assign in batch.assigns.iter().filter(|assign| assign.assignment.held) {
+        for assign in
+            batch.assigns.iter().filter(|assign| assign.assignment.held && assign.assignment.version < 1 << 48)
+        {
             if let Some(dot) = resolve(&origins, assign.dot) {
                 self.hold_told(step, from, &Key::new(&assign.id), dot, &assign.assignment);
             }

@@ -369,7 +369,7 @@ impl Hub {
         }
         match said {
             Ok((upto, granted)) => {
-                source.acknowledged(upto, granted);
+                source.acknowledged(step.now, upto, granted);
                 self.send_parts(step, sequence, false);
             }
             Err(result) => self.state_was_taken(step, sequence, result),

@@ -250,6 +250,11 @@ impl Hub {
         row.role = role;
         let (pid, token) = (self.registry.pid(&row), self.registry.token(&row));
         self.registry.put_row(key, row);
+        if self.registry.rows_of(ME) > limits::ROWS {
+            let words = "this node runs 1,048,576 children, which is as many as one may: the hub needs more nodes";
+            self.child_start_failed(step, sequence, SmolStr::new_static(words));
+            return None;
+        }
         step.starting.push(Effect::Start { hub: self.config.id.clone(), spec, pid, token, role, standby });
         #[cfg(feature = "sabotage")]
         self.start_wrongly(step, key);
@@ -392,4 +397,50 @@ fn by_node(going: &mut Vec<(NodeId, ChildId)>) -> Vec<(NodeId, Vec<ChildId>)> {
     going.sort();
     let groups = going.chunk_by(|a, b| a.0 == b.0);
     groups.map(|group| (group[0].0.clone(), group.iter().map(|(_, id)| id.clone()).collect())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use alloc::vec::Vec;
+
+    use crate::config::{HubConfig, limits};
+    use crate::effect::{Effect, Effects};
+    use crate::hub::{Hub, HubInput};
+    use crate::id::{Boot, ChildId, HubId, Kind, Member, NodeId, RequestId};
+    use crate::registry::ME;
+    use crate::request::{Reply, Request, StartOptions};
+    use crate::spec::ChildSpec;
+    use crate::time::Time;
+
+    /// What others would not take note of does not run.
+    #[test]
+    fn a_node_that_runs_all_it_may_fails_to_start_more_and_says_why() {
+        let me = Member { node: NodeId::new("n1").unwrap(), boot: Boot(1) };
+        let mut hub = Hub::new(HubConfig::new(HubId::new("demo").unwrap()), me, true, Time::ZERO).unwrap();
+        hub.handle(Time::from_millis(1), HubInput::Tick, &mut Effects::new());
+        let mut start = |rows: usize| {
+            hub.registry.pretend_rows(ME, rows);
+            let spec = ChildSpec::new(ChildId::new("c").unwrap(), Kind::new("k").unwrap(), Vec::new());
+            let options = StartOptions { wait: true, ..StartOptions::default() };
+            let request = Request::Start { hub: hub.config().id.clone(), children: Vec::from([spec]), options };
+            let mut effects = Effects::new();
+            hub.handle(Time::from_millis(1), HubInput::Request { id: RequestId(1), request }, &mut effects);
+            for at in 2..10 {
+                hub.handle(Time::from_millis(at * 100), HubInput::Tick, &mut effects);
+            }
+            effects.into_iter().collect::<Vec<_>>()
+        };
+        let effects = start(limits::ROWS);
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Start { .. })));
+        let reply = effects.iter().find_map(|effect| match effect {
+            Effect::Reply { reply: Reply::Start(Ok(started)), .. } => Some(started),
+            _ => None,
+        });
+        let failed = alloc::format!("{reply:?}");
+        assert!(failed.contains("the hub needs more nodes"), "{failed}");
+        let effects = start(limits::ROWS - 1);
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Start { .. })), "{effects:?}");
+    }
 }

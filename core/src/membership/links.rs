@@ -128,6 +128,9 @@ impl Membership {
         if id.boot > Boot::MAX || known.is_some_and(|known| known > Boot::MAX) {
             return Some("a boot is less than 2^62");
         }
+        if known == Some(Boot::MAX) && self.me.boot < Boot::MAX {
+            return Some("a life of this node's name is known above which there can be none");
+        }
         if id.addr.is_empty() || id.addr.len() > 256 || id.addr.chars().any(char::is_control) {
             return Some("an address is 1 to 256 bytes without control characters");
         }
@@ -169,7 +172,7 @@ impl Membership {
         }
     }
 
-    /// Goes on as a life above `known`. The links were made by the earlier one, and are made anew.
+    /// Goes on as a life above `known`, unless there is none. The links were made by the earlier one, and are made anew.
     fn raise(&mut self, known: Boot, facts: &mut Vec<Fact>) {
         let boot = Boot(known.0.saturating_add(1));
         if boot > Boot::MAX {

@@ -149,10 +149,13 @@ impl Source {
     }
 
     /// The receiver has all up to `upto`, and room up to `granted`.
-    pub(crate) fn acknowledged(&mut self, upto: u64, granted: u64) {
+    pub(crate) fn acknowledged(&mut self, now: Time, upto: u64, granted: u64) {
         let len = self.held();
         let Some(sending) = &mut self.sending else { return };
         let upto = usize::try_from(upto).unwrap_or(usize::MAX).min(len);
+        if upto > sending.acked {
+            sending.repeat_at = now + REPEAT;
+        }
         sending.acked = sending.acked.max(upto);
         sending.sent = sending.sent.max(sending.acked);
         sending.granted = sending.granted.max(usize::try_from(granted).unwrap_or(usize::MAX).min(len));

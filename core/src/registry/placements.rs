@@ -115,10 +115,17 @@ impl Registry {
         self.hosts[host as usize].rows
     }
 
-    /// Whether one more row of that host's is within its quota, or in place of another.
+    /// Whether one more row of another host's is within its quota, or in place of another. Hosts keep to [`limits::ROWS`]
+    /// themselves; that a batch tells of new rows before those that are gone takes none of it.
     pub(crate) fn has_room_for_row(&self, host: HostIx, id: &ChildId) -> bool {
-        self.rows_of(host) < limits::ROWS
+        self.rows_of(host) < limits::ROWS + limits::BATCH
             || self.record(&Key::new(id)).is_some_and(|record| record.rows().iter().any(|row| row.host == host))
+    }
+
+    /// As if that host had so many rows.
+    #[cfg(test)]
+    pub(crate) fn pretend_rows(&mut self, host: HostIx, rows: usize) {
+        self.hosts[host as usize].rows = rows;
     }
 
     /// Puts a row in place of what its host claimed for that child before, and says what that was.
@@ -235,7 +242,7 @@ mod tests {
         let dot = registry.origin(&member("n2")).map(|origin| Dot::new(origin, 1)).unwrap();
         registry.put_row(&Key::new(&known), Row::new(host, dot, 1, 0, 1));
         assert!(registry.has_room_for_row(host, &new));
-        registry.hosts[host as usize].rows = limits::ROWS;
+        registry.pretend_rows(host, limits::ROWS + limits::BATCH);
         assert!(!registry.has_room_for_row(host, &new));
         assert!(registry.has_room_for_row(host, &known));
         let other = registry.add_host(member("n3"), Boot(1));

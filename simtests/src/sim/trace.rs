@@ -1,5 +1,6 @@
 //! The rolling hash over everything that happens: equal on two runs exactly if they were the same.
 
+use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 
 use process_hub_core::{Effect, Input};
@@ -10,6 +11,8 @@ use crate::story::Story;
 /// The rolling hash of a run.
 pub(crate) struct Trace {
     hasher: Rolling,
+    /// What was printed last, to be hashed.
+    text: String,
     /// Prints every step as it happens.
     pub(crate) print: bool,
     /// Or keeps what concerns a violation.
@@ -68,7 +71,7 @@ impl std::fmt::Debug for Trace {
 
 impl Trace {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { hasher: Rolling(seed), print: false, story: None }
+        Self { hasher: Rolling(seed), text: String::new(), print: false, story: None }
     }
 
     /// The hash so far.
@@ -143,15 +146,10 @@ impl Trace {
 
     /// What has no hash of its own, by what is printed of it.
     fn text(&mut self, text: std::fmt::Arguments<'_>) {
-        struct Hashed<'a>(&'a mut Rolling);
-        impl std::fmt::Write for Hashed<'_> {
-            fn write_str(&mut self, text: &str) -> std::fmt::Result {
-                self.0.write(text.as_bytes());
-                Ok(())
-            }
-        }
-        // Writing to a hash cannot fail.
-        let _ = std::fmt::Write::write_fmt(&mut Hashed(&mut self.hasher), text);
+        self.text.clear();
+        // Writing to a string cannot fail.
+        let _ = self.text.write_fmt(text);
+        self.hasher.write(self.text.as_bytes());
     }
 
     fn words<const N: usize>(&mut self, words: [u64; N]) {

@@ -90,8 +90,8 @@ fn replay(files: &[PathBuf], args: &ReplayArgs) -> Outcome<Done> {
         let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
         let segment = match (Segment::open(&bytes), &mut under_way) {
             (Ok(segment), _) => segment,
-            // Its writer was killed as it began this file: what was written before is as good as without it.
-            (Err(error @ RecordError::Torn { .. }), Some((_, done))) => {
+            // Its writer was killed as it began its last file: what was written before is as good as without that.
+            (Err(error @ RecordError::Torn { .. }), Some((_, done))) if files.last() == Some(path) => {
                 done.cut = Some((path.clone(), error));
                 break;
             }
