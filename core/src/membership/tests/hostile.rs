@@ -184,6 +184,21 @@ fn who_speaks_for_a_former_life_is_told_so_over_a_new_link() {
     assert!(!facts.iter().any(|fact| matches!(fact, Fact::Send { .. })), "{facts:?}");
     assert_eq!(membership.known_boot(&name(1)), Some(Boot(9)), "which its next hello is answered with");
 }
+/// Found by mutation: whoever shows the members is told when one is suspected, once.
+#[test]
+fn a_suspicion_is_a_change_and_told_once() {
+    let (mut membership, member) = linked();
+    let changes = |membership: &mut Membership, event| {
+        let mut facts = Vec::new();
+        membership.link(Time::from_millis(1), event, &mut facts);
+        facts.iter().filter(|fact| matches!(fact, Fact::Changed)).count()
+    };
+    changes(&mut membership, LinkEvent::Down { member });
+    let unreachable =
+        || LinkEvent::Failed { addr: Addr::new("host1:7400"), reason: DialFailure::Unreachable, node: None };
+    assert_eq!(changes(&mut membership, unreachable()), 1);
+    assert_eq!(changes(&mut membership, unreachable()), 0);
+}
 
 #[test]
 fn time_in_which_nobody_looked_does_not_count() {
