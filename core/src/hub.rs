@@ -162,6 +162,11 @@ pub struct Hub {
     /// Of a deliberate defect: where the streams of members that went had come to.
     #[cfg(feature = "sabotage")]
     pub(crate) retracted: BTreeMap<Member, crate::stream::Inbound>,
+    #[cfg(feature = "sabotage")]
+    pub(crate) hoard: Vec<crate::message::HubMessage>,
+    /// Comparisons since the view was last another.
+    #[cfg(feature = "sabotage")]
+    pub(crate) rests: u32,
 }
 
 /// How long a joining node looks for somebody who knows what is declared before it takes itself to be alone.
@@ -259,6 +264,10 @@ impl Hub {
             me,
             #[cfg(feature = "sabotage")]
             retracted: BTreeMap::new(),
+            #[cfg(feature = "sabotage")]
+            hoard: Vec::new(),
+            #[cfg(feature = "sabotage")]
+            rests: 0,
         })
     }
 

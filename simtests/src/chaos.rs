@@ -156,14 +156,18 @@ impl Chaos {
     }
 
     /// Faults that wait for an interesting moment strike where and when there is one.
-    pub(crate) fn aim(&mut self, world: &mut World) {
-        for (host, moment) in std::mem::take(&mut world.moments) {
-            let Some(at) = self.armed.iter().position(|(_, awaited)| *awaited == moment) else { continue };
+    pub(crate) fn aim(&mut self, now: u64, moments: &[(HostId, Moment)]) {
+        for (host, moment) in moments {
+            let Some(at) = self.armed.iter().position(|(_, awaited)| awaited == moment) else { continue };
             let (family, _) = self.armed.swap_remove(at);
             let after = self.moments.log_between(1, 5_000);
-            self.plan(world.now + after, Planned::Fire { family, aimed: Some(host) });
+            self.plan(now + after, Planned::Fire { family, aimed: Some(*host) });
         }
-        world.want_moments = !self.armed.is_empty();
+    }
+
+    /// Whether a fault waits for an interesting moment.
+    pub(crate) fn waits(&self) -> bool {
+        !self.armed.is_empty()
     }
 
     /// Comes to the next thing that is planned: something to do now, or a fault to be drawn, which plans more.
@@ -184,7 +188,6 @@ impl Chaos {
                 if aimed.is_none() && self.random.chance(self.aim) {
                     let moment = self.moments.pick(&Moment::ALL).unwrap_or(Moment::View);
                     self.armed.push((family, moment));
-                    world.want_moments = true;
                 } else {
                     self.fault += 1;
                     self.fire(world, time, family, aimed);
@@ -248,6 +251,13 @@ impl Chaos {
                 let service = self.random.log_between(20, 2_000);
                 self.at(now, Act::SlowNode { host, service });
                 self.at(until, Act::SlowNode { host, service: 0 });
+            }
+            Family::Save => self.at(now, Act::Save { host }),
+            // Who lets others serve, and forgets that, does so once at a time.
+            Family::Skew => {
+                self.at(now, Act::Skew { host });
+                self.at(until, Act::Crash { host, silent: false });
+                self.restart(until + 1, host);
             }
             Family::Congest => {
                 let span = self.random.log_between(1_000, 3_000_000);
@@ -376,8 +386,11 @@ impl Chaos {
         if self.permanent && core.len() == hosts && hosts > 1 && !needs_all {
             core.remove(random.below(hosts));
         }
+        // Who says anything is put out.
+        core.retain(|host| Some(*host) != world.insider);
         if core.is_empty() {
-            core = vec![random.below(hosts)];
+            let one = random.below(hosts);
+            core = vec![if Some(one) == world.insider { (one + 1) % hosts } else { one }];
         }
         let (mut crashed, mut silenced) = (Vec::new(), Vec::new());
         for host in (0..hosts).filter(|host| !core.contains(host)) {

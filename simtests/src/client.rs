@@ -7,7 +7,10 @@ use crate::decisions::{Act, Declared, Operation, Restarts};
 use crate::plan::{ClientPlan, Plan};
 use crate::sim::HostId;
 use crate::sim::random::{Purpose, Random};
-use crate::sim::world::World;
+use crate::sim::world::{Moment, World};
+
+/// How many of the requests are followed by one that waits for an interesting moment, in millionths.
+const AIMED: u32 = 200_000;
 
 /// The callers of a run.
 #[derive(Debug)]
@@ -18,12 +21,17 @@ pub(crate) struct Client {
     nodes: usize,
     /// How many nodes each child is mapped to; 0 where callers map none.
     mapped: usize,
+    /// Whether some requests come at interesting moments.
+    aims: bool,
     /// The numbers of the request that is being drawn: each has its own.
     random: Random,
     drawn: u64,
     next: u64,
     /// The number of the last start, or of the last operation.
     last: u64,
+    /// The moment at which the next request comes instead, and once that was there, when and where.
+    awaits: Option<Moment>,
+    sooner: Option<(u64, HostId)>,
 }
 
 /// The name of a child.
@@ -50,19 +58,40 @@ impl Client {
         let nodes = plan.world.nodes.len();
         let guided = plan.world.hub.distribution == Distribution::Guided;
         let mapped = if guided { plan.world.hub.redundancy.copies(nodes) } else { 0 };
-        let (plan, children) = (plan.client.clone(), plan.children);
-        Self { plan, seed, children, nodes, mapped, random, drawn: 0, next, last: 0 }
+        let (plan, children, aims) = (plan.client.clone(), plan.children, plan.aim > 0);
+        Self { aims, plan, seed, children, nodes, mapped, random, drawn: 0, next, last: 0, awaits: None, sooner: None }
     }
 
     /// When the next request comes.
     pub(crate) fn next_time(&self) -> u64 {
-        self.next
+        self.sooner.map_or(self.next, |(at, _)| at.min(self.next))
+    }
+
+    /// Whether a request waits for an interesting moment.
+    pub(crate) fn waits(&self) -> bool {
+        self.awaits.is_some()
+    }
+
+    /// A request that waits for an interesting moment comes where and soon after there is one.
+    pub(crate) fn aim(&mut self, now: u64, moments: &[(HostId, Moment)]) {
+        let Some((host, _)) = moments.iter().find(|(_, moment)| Some(*moment) == self.awaits) else { return };
+        self.awaits = None;
+        let mut random = Random::keyed(self.seed, Purpose::Clients, [self.drawn, 1]);
+        self.sooner = Some((now + random.log_between(1, 2_000), *host));
     }
 
     /// The next request, or a burst of them.
     pub(crate) fn run_one(&mut self, world: &mut World) -> Vec<Act> {
         self.begin();
+        if let Some((_, host)) = self.sooner.take_if(|(at, _)| *at < self.next) {
+            world.count("request_aimed");
+            return self.one(&[host]).into_iter().filter(|_| world.is_up(host)).collect();
+        }
         self.next += self.random.wait(self.plan.every);
+        let mut random = Random::keyed(self.seed, Purpose::Clients, [self.drawn, 0]);
+        if self.aims && self.awaits.is_none() && random.chance(AIMED) {
+            self.awaits = random.pick(&Moment::ALL);
+        }
         let storm = self.random.chance(self.plan.storms);
         let times = if storm { self.random.log_between(10, 200) } else { 1 };
         if storm {

@@ -24,7 +24,7 @@ impl Tap {
     pub(crate) fn see(&mut self, now: u64, seen: &Seen<'_>) {
         let tap = &mut self.0;
         match *seen {
-            Seen::Booted { host, member } => {
+            Seen::Booted { host, member, .. } => {
                 tap.happens(now, lane(host), What::Boot, &format!("boots as {member}"), None)
             }
             Seen::Died { host } => tap.happens(now, lane(host), What::Crash, "its process is no more", None),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use process_hub_core::config::{Distribution, HubConfig, Model, Partition, Redundancy, Signal, Synchronization};
+use process_hub_core::config::{
+    Distribution, HubConfig, Migration, Model, Partition, Redundancy, Signal, Synchronization,
+};
 use process_hub_core::hashing::stable_hash;
 use process_hub_core::id::{Member, NodeId};
 use process_hub_core::spec::ChildSpec;
-use process_hub_core::strategy::{Candidate, Distribute, Replicate, Synchronize, Tolerate};
+use process_hub_core::strategy::{Candidate, Distribute, Migrate, Replicate, Synchronize, Tolerate};
 
 /// A distribution of one's own: each member draws a number for each child, and the highest have it.
 #[derive(Debug)]
@@ -112,6 +114,63 @@ impl Synchronize for InLine {
     }
 }
 
+/// A migration of one's own: every second child moves in one way, the others in another.
+#[derive(Debug)]
+pub(crate) struct ByName {
+    pub(crate) ways: [usize; 2],
+}
+
+/// The ways of [`ByName`].
+const WAYS: [Migration; 4] = [
+    Migration::ColdSwap { handover: false, state_ttl: TTL, state_query_timeout: QUERY },
+    Migration::ColdSwap { handover: true, state_ttl: TTL, state_query_timeout: QUERY },
+    Migration::HotSwap {
+        handover: false,
+        state_query_timeout: QUERY,
+        child_migration_timeout: LIMIT,
+        retention: QUERY,
+    },
+    Migration::HotSwap { handover: true, state_query_timeout: QUERY, child_migration_timeout: LIMIT, retention: QUERY },
+];
+const TTL: Duration = Duration::from_millis(2_500);
+const QUERY: Duration = Duration::from_millis(400);
+const LIMIT: Duration = Duration::from_millis(1_500);
+
+impl ByName {
+    /// How many there are.
+    pub(crate) const ALL: usize = WAYS.len() * WAYS.len();
+
+    /// That of a number below [`ByName::ALL`].
+    pub(crate) fn numbered(number: usize) -> Option<Self> {
+        (number < Self::ALL).then_some(Self { ways: [number / WAYS.len(), number % WAYS.len()] })
+    }
+
+    fn number(&self) -> usize {
+        self.ways[0] * WAYS.len() + self.ways[1]
+    }
+}
+
+impl Migrate for ByName {
+    fn name(&self) -> &'static str {
+        "by-name"
+    }
+
+    fn version(&self) -> u32 {
+        u32::try_from(self.number()).unwrap_or(u32::MAX)
+    }
+
+    fn way(&self, child: &ChildSpec) -> Migration {
+        WAYS[self.ways[usize::from(stable_hash(child.id.as_str().as_bytes()) & 1 == 1)]].clone()
+    }
+}
+
+/// The ways in which the children of a hub move.
+pub(crate) fn ways(hub: &HubConfig) -> Vec<Migration> {
+    let Migration::Custom(own) = &hub.migration else { return vec![hub.migration.clone()] };
+    let own = usize::try_from(own.version()).ok().and_then(ByName::numbered);
+    own.map_or_else(Vec::new, |own| own.ways.map(|way| WAYS[way].clone()).to_vec())
+}
+
 /// The fields of a hub that are strategies of one's own, as text that [`read`] reads.
 pub(crate) fn texts(hub: &HubConfig) -> Vec<(&'static str, String)> {
     let mut texts = Vec::new();
@@ -120,6 +179,9 @@ pub(crate) fn texts(hub: &HubConfig) -> Vec<(&'static str, String)> {
     }
     if let Redundancy::Custom(own) = &hub.redundancy {
         texts.push(("redundancy", format!("{} {}", own.name(), own.version())));
+    }
+    if let Migration::Custom(own) = &hub.migration {
+        texts.push(("migration", format!("{} {}", own.name(), own.version())));
     }
     if let Partition::Custom(own) = &hub.partition {
         texts.push(("partition", own.name().to_owned()));
@@ -139,6 +201,10 @@ pub(crate) fn read(hub: &mut HubConfig, field: &str, text: &str) -> bool {
         ("redundancy", ["every-second", version]) => {
             let Some(own) = version.parse().ok().and_then(EverySecond::numbered) else { return false };
             hub.redundancy = Redundancy::Custom(Arc::new(own));
+        }
+        ("migration", ["by-name", version]) => {
+            let Some(own) = version.parse().ok().and_then(ByName::numbered) else { return false };
+            hub.migration = Migration::Custom(Arc::new(own));
         }
         ("partition", ["more-than-lost"]) => hub.partition = Partition::Custom(Arc::new(MoreThanLost)),
         ("synchronization", ["in-line", most, micros]) => {
@@ -162,6 +228,7 @@ mod tests {
             let mut hub = HubConfig::new(hub_id());
             let redundancy = EverySecond::numbered(version).expect("there is one");
             hub.distribution = Distribution::Custom(Arc::new(Rendezvous));
+            hub.migration = Migration::Custom(Arc::new(ByName::numbered(2 * version).expect("there is one")));
             hub.redundancy = Redundancy::Custom(Arc::new(redundancy));
             hub.partition = Partition::Custom(Arc::new(MoreThanLost));
             let own = InLine { sync_interval: Duration::from_micros(123_456), most: version };
@@ -169,6 +236,7 @@ mod tests {
             let mut again = HubConfig::new(hub_id());
             assert!(texts(&hub).iter().all(|(field, text)| read(&mut again, field, text)));
             assert_eq!(hub, again);
+            assert_eq!(ways(&hub), ways(&again));
             assert_eq!(hub.redundancy.model(), again.redundancy.model());
             assert_eq!(hub.synchronization.sync_interval(), again.synchronization.sync_interval());
         }

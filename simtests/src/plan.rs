@@ -8,6 +8,7 @@ use process_hub_core::id::HubId;
 use process_hub_core::quorum::majority;
 
 use crate::oracles::truth::Bounds;
+use crate::own;
 use crate::profile::Profile;
 use crate::sim::child::ChildFaults;
 use crate::sim::host::Clock;
@@ -70,9 +71,16 @@ pub(crate) enum Family {
     Leave,
     SlowNode,
     Congest,
+    /// A host saves what is declared.
+    Save,
+    /// A host comes back with other settings, and later with its own.
+    Skew,
 }
 
 impl Family {
+    /// Those that came later, and are drawn after all else.
+    const LATER: [Family; 1] = [Family::Skew];
+
     pub(crate) const ALL: [Family; 14] = [
         Family::Crash,
         Family::Silence,
@@ -141,6 +149,12 @@ pub(crate) struct Plan {
     pub(crate) lower_boots: u32,
     /// Whether what is declared outlives processes.
     pub(crate) disks: bool,
+    /// Whether it is saved now and then only.
+    pub(crate) disks_lag: bool,
+    /// How many messages the mailbox of a child holds, where that is few.
+    pub(crate) mailbox: Option<usize>,
+    /// The node that says anything, if there is one.
+    pub(crate) insider: Option<usize>,
     pub(crate) client: ClientPlan,
 }
 
@@ -166,6 +180,12 @@ impl Plan {
         if options.profile == Profile::Production {
             return Plan::production(options);
         }
+        let mut options = *options;
+        if options.profile == Profile::Insider {
+            // Who inflates the size of a cluster locks it, which an operator has to undo.
+            strategies::want(&mut options.wanted, "divergence").unwrap_or_default();
+        }
+        let options = &options;
         let mut random = Random::new(options.seed, Purpose::Config);
         let nodes = random.between(3, 7) as usize;
         let children = random.log_between(1, 60) as usize;
@@ -206,11 +226,17 @@ impl Plan {
             aliases: Vec::new(),
             lower_boots: 0,
             disks: false,
+            disks_lag: false,
+            mailbox: None,
+            insider: None,
             client: draw_client(&mut random, &bounds),
         };
         let mut steering = Random::new(options.seed, Purpose::Steering);
         if steering.chance(333_333) {
             plan.client.steering = u32::try_from(steering.log_between(20_000, 300_000)).unwrap_or(0);
+        }
+        if options.profile == Profile::Insider {
+            plan.insider = Some(Random::keyed(options.seed, Purpose::Config, [0]).below(plan.world.nodes.len()));
         }
         if !calm {
             plan.draw_faults(&mut random, options.profile);
@@ -289,6 +315,19 @@ impl Plan {
         self.net.corrupted = rate(5_000);
         self.net.timer_twice = rate(100_000);
         self.disks = random.coin();
+        // And these later still.
+        let mut random = Random::keyed(self.world.seed, Purpose::Faults, [u64::MAX - 1]);
+        self.disks_lag = random.chance(300_000) && self.disks;
+        self.mailbox = random.chance(300_000).then(|| random.log_between(1, 64) as usize);
+        for family in Family::LATER {
+            let (on, every) = (random.chance(200_000), random.log_between(SECOND, 30 * SECOND));
+            if on || hell {
+                self.families.insert(family, every);
+            }
+        }
+        if self.disks_lag {
+            self.families.insert(Family::Save, random.log_between(SECOND / 10, 5 * SECOND));
+        }
     }
 
     /// In some seeds nodes look for others where those do not say that they listen.
@@ -311,7 +350,7 @@ impl Plan {
         let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
             "{} nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
-             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {} disks {}",
+             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {} disks {} lag {} mailbox {:?}",
             self.strategies.join(" "),
             self.world.nodes.len(),
             self.children,
@@ -331,6 +370,8 @@ impl Plan {
             self.lower_boots,
             self.client.steering,
             self.disks,
+            self.disks_lag,
+            self.mailbox,
         )
     }
 }
@@ -432,7 +473,8 @@ pub(crate) fn bounds(
         _ if leased => 3 * fence + 2 * micros(hub.lease),
         _ => 0,
     };
-    let moves = moving(&hub.migration);
+    let ways = own::ways(hub);
+    let moves = ways.iter().map(moving).max().unwrap_or(0);
     // All children of a node at most, so many at a time, each until its old copy has ended and the new one is heard of.
     let turns = MOST_CHILDREN.div_ceil(u64::from(hub.concurrent_moves)) - 1;
     let waits = turns * (stop + 4 * delay + SECOND / 2);
@@ -468,19 +510,26 @@ pub(crate) fn bounds(
         lease: if leased { micros(hub.lease) / 3 } else { 0 },
         quorum,
         mutex,
-        cold: matches!(hub.migration, Migration::ColdSwap { .. }),
-        hot: matches!(hub.migration, Migration::HotSwap { .. }),
-        hands_over: hub.migration.hands_over(),
-        keeps: match hub.migration {
-            // By the clock of whoever keeps it.
-            Migration::ColdSwap { state_ttl, .. } => micros(state_ttl) - micros(state_ttl) / 1_000,
-            _ => 0,
-        },
+        cold: ways.iter().all(|way| matches!(way, Migration::ColdSwap { .. })),
+        hot: ways.iter().all(|way| matches!(way, Migration::HotSwap { .. })),
+        hands_over: ways.iter().any(Migration::hands_over),
+        overlaps: ways.iter().any(|way| match way {
+            // Where several copies run, a way of one's own hands nothing over.
+            Migration::HotSwap { handover, .. } => !handover || hub.redundancy.copies(usize::MAX) > 1,
+            way => *way == Migration::Autonomous,
+        }),
+        keeps: ways.iter().filter_map(kept).min().unwrap_or(0),
         autonomous: hub.migration == Migration::Autonomous,
     }
 }
 
 /// The longest that the move of one child takes: the `M` of `INVARIANTS.md` 1.1. One that fails is tried again.
+/// How long the state of a copy that has ended is kept at the least, by the clock of whoever keeps it.
+fn kept(migration: &Migration) -> Option<u64> {
+    let Migration::ColdSwap { handover: true, state_ttl, .. } = migration else { return None };
+    Some(micros(*state_ttl) - micros(*state_ttl) / 1_000)
+}
+
 fn moving(migration: &Migration) -> u64 {
     const AGAIN: u64 = SECOND;
     match migration {

@@ -20,12 +20,14 @@ pub enum Profile {
     Permanent,
     /// One fixed cluster with default settings and the faults of a usual month, in a minute.
     Production,
+    /// As swarm, and one member says anything; the others keep what does not depend on its word, and agree without it.
+    Insider,
 }
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Profile; 5] =
-        [Profile::Calm, Profile::Swarm, Profile::Hell, Profile::Permanent, Profile::Production];
+    pub const ALL: [Profile; 6] =
+        [Profile::Calm, Profile::Swarm, Profile::Hell, Profile::Permanent, Profile::Production, Profile::Insider];
 
     /// What it is called.
     #[must_use]
@@ -36,6 +38,7 @@ impl Profile {
             Profile::Hell => "hell",
             Profile::Permanent => "permanent",
             Profile::Production => "production",
+            Profile::Insider => "insider",
         }
     }
 
@@ -54,20 +57,20 @@ impl Profile {
                 !faults.concat().contains(&oracle_or_fault) && oracle_or_fault != "S25"
             }
             // One cluster shows what it is made for.
-            Profile::Production => false,
+            Profile::Production | Profile::Insider => false,
         }
     }
 
     /// Whether its clusters have all sorts of strategies.
     #[must_use]
     pub(crate) fn draws_strategies(self) -> bool {
-        self != Profile::Production
+        !matches!(self, Profile::Production | Profile::Insider)
     }
 
     /// Whether only a sample of its seeds is watched for long after all has converged: half the time of such a seed.
     #[must_use]
     pub(crate) fn samples_quiet(self) -> bool {
-        matches!(self, Profile::Swarm | Profile::Permanent)
+        matches!(self, Profile::Swarm | Profile::Permanent | Profile::Insider)
     }
 }
 

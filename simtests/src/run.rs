@@ -8,7 +8,7 @@ use process_hub_viewer::{About, History};
 
 use crate::chaos::Chaos;
 use crate::client::Client;
-use crate::decisions::{Act, Decision, Decisions, Setup};
+use crate::decisions::{Act, Decision, Decisions, Operation, Setup};
 use crate::history::Tap;
 use crate::oracles::Watch;
 use crate::oracles::seen::{Census, Seen, Violation};
@@ -267,6 +267,7 @@ impl Run {
         while self.world.now < healed + bound && !self.failed() {
             let until = (self.world.now + PROBE).min(healed + bound);
             self.run_until(until);
+            self.resume(&core, healed + bound / 4);
             self.world.tell(&Seen::Probe);
             if !self.has_converged(&core) {
                 last_bad = Some(self.world.now);
@@ -363,6 +364,16 @@ impl Run {
         self.decide(healed + self.bounds().converge / 4, Act::ResetSize { host, size });
     }
 
+    /// An operator who has resumed what was paused finds that some node has heard only afterwards that it was paused, and
+    /// resumes it once more.
+    fn resume(&mut self, core: &[HostId], at: u64) {
+        let due = matches!(self.source, Source::Drawn { .. }) && (at..at + PROBE).contains(&self.world.now);
+        let paused = |host: &HostId| self.world.hub(*host).is_some_and(|hub| hub.steering().paused);
+        if let Some(host) = core.iter().copied().find(|host| due && paused(host)) {
+            self.decide(self.world.now, Act::Operate { host, what: Operation::Resume });
+        }
+    }
+
     /// The faults and the clients, side by side.
     fn faults(&mut self) {
         let end = self.setup.faults_until;
@@ -375,8 +386,11 @@ impl Run {
             }
             if next == world {
                 self.world.run_one();
-                if let (true, Source::Drawn { chaos, .. }) = (self.world.want_moments, &mut self.source) {
-                    chaos.aim(&mut self.world);
+                if let Source::Drawn { chaos, client } = &mut self.source {
+                    let moments = std::mem::take(&mut self.world.moments);
+                    chaos.aim(self.world.now, &moments);
+                    client.aim(self.world.now, &moments);
+                    self.world.want_moments = chaos.waits() || client.waits();
                 }
             } else if next == act {
                 self.act();

@@ -11,7 +11,7 @@ use process_hub_core::config::{
 };
 use process_hub_core::quorum::majority;
 
-use crate::own::{EverySecond, InLine, MoreThanLost, Rendezvous};
+use crate::own::{ByName, EverySecond, InLine, MoreThanLost, Rendezvous};
 use crate::plan::hub_id;
 use crate::sim::random::{Purpose, Random};
 
@@ -109,7 +109,14 @@ const AXES: [Axis; 5] = [
             Choice { name: "hot-handover", weight: 4, set: |hub, random, _| hub.migration = hot(random, true) },
             Choice { name: "autonomous", weight: 1, set: |hub, _, _| hub.migration = Migration::Autonomous },
         ],
-        later: &[],
+        later: &[Choice {
+            name: "own-migration",
+            weight: 1,
+            set: |hub, random, _| {
+                let own = ByName::numbered(random.below(ByName::ALL)).map(Arc::new);
+                hub.migration = own.map_or_else(Migration::cold_swap, |own| Migration::Custom(own));
+            },
+        }],
     },
     Axis {
         choices: &[
@@ -235,6 +242,10 @@ fn draw_later_options(hub: &mut HubConfig, random: &mut Random, frame: Frame) {
         options.weight_decay_permille = u32::try_from(random.between(1, 1_000)).unwrap_or(900);
     }
     hub.concurrent_moves = [2, 8, 256, 256][usize::try_from(random.between(0, 3)).unwrap_or(3)];
+    // Leases that outlast the time in which a loss is noticed: a side may take over long before the other has to end.
+    if hub.partition.is_leased() && random.chance(300_000) {
+        hub.lease = Duration::from_millis(random.log_between(3_000, 12_000));
+    }
     // A cluster that admits no further members is to be whole without them.
     if let Partition::MajorityQuorum { initial_cluster_size, track_max_size } = &mut hub.partition
         && *initial_cluster_size as usize >= frame.nodes

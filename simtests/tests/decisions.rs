@@ -20,7 +20,7 @@ fn a_run_is_repeated_exactly_from_its_decisions() {
 /// The core has no text for strategies of one's own; a trace has.
 #[test]
 fn a_run_with_strategies_of_ones_own_is_repeated_exactly() {
-    let own = ["own-distribution", "own-redundancy", "own-sync", "own-rule"];
+    let own = ["own-distribution", "own-redundancy", "own-migration", "own-sync", "own-rule"];
     for seed in 200..204 {
         let options = Options { seed, seconds: Some(4), ..Options::default() };
         let options = own.into_iter().try_fold(options, Options::with).expect("they go together");

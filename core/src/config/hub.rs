@@ -146,12 +146,30 @@ pub enum Sabotage {
     NeverRest,
     /// What has come already is applied again.
     ApplyAgain,
+    /// What a node has granted to members that are gone is forgotten at once.
+    ForgetGrants,
+    /// A copy that stands by goes on doing so although its move was given up.
+    KeepStandby,
+    /// What runs where the lease has run out is let run.
+    NeverLock,
+    /// A copy whose move has failed is not let go on.
+    StayFrozen,
+    /// A node ends and starts a child now and then although nothing has changed.
+    Unrest,
+    /// A node keeps all that it was ever told.
+    Hoard,
+    /// A start is answered before anybody else knows of it.
+    AnswerAlone,
+    /// When a node compares depends on what other nodes of the same process have done.
+    OutsideState,
+    /// Whoever has other settings of the hub is let in.
+    LetIn,
 }
 
 #[cfg(feature = "sabotage")]
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 35] = [
+    pub const ALL: [Sabotage; 44] = [
         Sabotage::ForgetRemoval,
         Sabotage::RingInJoinOrder,
         Sabotage::AcceptOldBoot,
@@ -187,6 +205,15 @@ impl Sabotage {
         Sabotage::Shout,
         Sabotage::NeverRest,
         Sabotage::ApplyAgain,
+        Sabotage::ForgetGrants,
+        Sabotage::KeepStandby,
+        Sabotage::NeverLock,
+        Sabotage::StayFrozen,
+        Sabotage::Unrest,
+        Sabotage::Hoard,
+        Sabotage::AnswerAlone,
+        Sabotage::OutsideState,
+        Sabotage::LetIn,
     ];
 }
 

@@ -204,6 +204,10 @@ impl Hub {
             return self.stop_instance(step, key, sequence, StopReason::Superseded);
         }
         self.supervisor.hold(key, step.now + RETRY);
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::StayFrozen) {
+            return;
+        }
         self.thaw(step, key, sequence, false);
     }
 

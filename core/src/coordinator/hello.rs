@@ -31,6 +31,11 @@ impl Hub {
         if let Some(known) = &hello.known {
             return self.turned_away(step, from, known);
         }
+        #[cfg(feature = "sabotage")]
+        let hello = Hello {
+            config: if self.is_sabotaged(crate::config::Sabotage::LetIn) { self.terms.0 } else { hello.config },
+            ..hello
+        };
         if hello.config != self.terms.0 {
             return self.refuse(step, from, &hello);
         }

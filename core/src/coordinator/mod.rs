@@ -177,6 +177,10 @@ impl Hub {
         {
             return self.apply(step, &from.node, batch);
         }
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::Hoard) {
+            self.hoard.push(body.clone());
+        }
         // A message of another life of that name, or of nobody we know to be up, is no message.
         if self.peers.get(&from.node).is_none_or(|peer| peer.member != from) {
             return;

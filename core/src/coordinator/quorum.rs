@@ -77,6 +77,11 @@ impl Hub {
         if !self.locking {
             return;
         }
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::NeverLock) {
+            self.locking = false;
+            return;
+        }
         let running = self.supervisor.iter().filter(|(_, local)| local.stop.is_none() || local.kept);
         let some: Vec<(u64, Key)> =
             running.take(limits::SLICE).map(|(sequence, local)| (sequence, local.key.clone())).collect();
@@ -90,6 +95,10 @@ impl Hub {
     pub(super) fn mark_view(&mut self, step: &mut Step<'_>) {
         let view = &self.view;
         self.quorum.mark_at = self.quorum.lease.fenced_at(step.now, |member| view.has(member));
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::ForgetGrants) {
+            self.quorum.mark_at = None;
+        }
         if self.quorum.mark_at.is_none() {
             let ballot = self.quorum.memory.known().ballot;
             let mark = Mark { view: self.view.hash(), number: self.view.number(), ballot };

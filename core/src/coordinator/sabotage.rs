@@ -1,8 +1,11 @@
 //! What the larger of the deliberate defects do.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
 use super::Step;
 use crate::config::{Sabotage, limits};
-use crate::effect::Effect;
+use crate::effect::{Effect, StopReason};
 use crate::hub::Hub;
 use crate::message::HubMessage;
 use crate::registry::{Dot, Key};
@@ -45,6 +48,26 @@ impl Hub {
             && let Some(id) = self.local().next().map(|(id, _)| id.clone())
         {
             (0..64 * limits::SLICE).for_each(|_| self.changed(step, &id));
+        }
+    }
+
+    /// The time to compare with others has come.
+    pub(super) fn compare_wrongly(&mut self, step: &mut Step<'_>) {
+        if self.is_sabotaged(Sabotage::OutsideState) {
+            static COMPARISONS: AtomicU64 = AtomicU64::new(0);
+            self.sync_at = self.sync_at + Duration::from_micros(COMPARISONS.fetch_add(1, Ordering::Relaxed));
+        }
+        if !self.is_sabotaged(Sabotage::Unrest) {
+            return;
+        }
+        self.rests = if self.is_settled() { self.rests + 1 } else { 0 };
+        let all: alloc::vec::Vec<_> =
+            self.supervisor.iter().map(|(sequence, local)| (sequence, local.key.clone())).collect();
+        if self.rests > 40
+            && let Some((sequence, key)) = all.into_iter().next()
+        {
+            self.rests = 0;
+            self.stop_instance(step, &key, sequence, StopReason::Superseded);
         }
     }
 }

@@ -187,6 +187,10 @@ impl Hub {
 
     /// A copy that stands by cannot serve any more: another one is started after a while.
     fn give_standby_up(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
+        #[cfg(feature = "sabotage")]
+        if self.is_sabotaged(crate::config::Sabotage::KeepStandby) {
+            return;
+        }
         self.supervisor.hold(key, step.now + RETRY);
         self.stop_instance(step, key, sequence, StopReason::NotNeeded);
     }

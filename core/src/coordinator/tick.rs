@@ -56,6 +56,8 @@ impl Hub {
         // A strategy of one's own that has changed its mind must not have members compare without a pause.
         let sync_interval = self.config.synchronization.sync_interval().max(SHORTEST_INTERVAL);
         self.sync_at = step.now + sync_interval;
+        #[cfg(feature = "sabotage")]
+        self.compare_wrongly(step);
         let accepted = self.peers.iter().filter(|(_, peer)| peer.is_accepted()).map(|(node, _)| (node.clone(), ()));
         let most = self.config.synchronization.recipients().unwrap_or(usize::MAX);
         for (node, ()) in choose(accepted.collect(), &self.me.node, step.now.0, most) {

@@ -237,16 +237,20 @@ fn insert(old: &[u64], maker: &Maker) -> Vec<u64> {
         return points;
     }
     let mut own = Vec::with_capacity(weight);
-    for (stratum, place) in points.chunks_exact_mut(width + weight).enumerate() {
+    for (stratum, mut place) in points.chunks_exact_mut(width + weight).enumerate() {
         own.clear();
         maker.push(stratum as u64, &mut own);
         own.sort_unstable();
-        let mut others = old[stratum * width..(stratum + 1) * width].iter().map(|point| raised(*point)).peekable();
-        let mut own = own.iter().copied().peekable();
-        for point in place {
-            let theirs = others.next_if(|other| own.peek().is_none_or(|own| other < own));
-            *point = theirs.or_else(|| own.next()).unwrap_or_default();
+        let mut others = &old[stratum * width..(stratum + 1) * width];
+        for point in &own {
+            // A stratum has as many points as there are nodes: counting them all is quicker than to stop at the right one.
+            let before = others.iter().filter(|other| raised(**other) < *point).count();
+            let (first, rest) = place.split_at_mut(before);
+            first.iter_mut().zip(others).for_each(|(place, other)| *place = raised(*other));
+            rest[0] = *point;
+            (place, others) = (&mut rest[1..], &others[before..]);
         }
+        place.iter_mut().zip(others).for_each(|(place, other)| *place = raised(*other));
     }
     points
 }

@@ -173,11 +173,11 @@ impl Membership {
     }
 
     /// Goes on as a life above `known`, unless there is none. The links were made by the earlier one, and are made anew.
+    /// By how much above is this life's own: two that rise above the same boot, the second without knowing of the first,
+    /// must not take each other's place.
     fn raise(&mut self, known: Boot, facts: &mut Vec<Fact>) {
-        let boot = Boot(known.0.saturating_add(1));
-        if boot > Boot::MAX {
-            return;
-        }
+        let above = |by: u64| Some(Boot(known.0.checked_add(by)?)).filter(|boot| *boot <= Boot::MAX);
+        let Some(boot) = above(1 + self.stride).or_else(|| above(1)) else { return };
         self.me.boot = boot;
         self.changed = true;
         facts.push(Fact::Raised(boot));

@@ -27,6 +27,7 @@ use self::names::Names;
 use self::queue::Queue;
 use self::swim::{Event, Swim};
 use crate::config::{MembershipConfig, NodeConfig};
+use crate::hashing::stable_hash;
 use crate::id::{Addr, Boot, Member, NodeId};
 use crate::message::Message;
 use crate::node::{MemberInfo, MemberState};
@@ -104,12 +105,17 @@ struct LastCall {
     every: Duration,
 }
 
+/// Lives rise above others by fewer than so many.
+const STRIDES: u64 = 1 << 20;
+
 /// Membership, as one node knows it.
 #[derive(Debug)]
 pub(crate) struct Membership {
     config: MembershipConfig,
     addr: Addr,
     me: Member,
+    /// How far above another this life rises: its own.
+    stride: u64,
     now: Time,
     swim: Swim,
     names: Names,
@@ -151,6 +157,7 @@ impl Membership {
             dials,
             queue,
             me,
+            stride: stable_hash(&(seed ^ boot.0.rotate_left(32)).to_le_bytes()) % STRIDES,
             now: Time::ZERO,
             suspects: Vec::new(),
             started: false,

@@ -49,6 +49,16 @@ pub enum Act {
         host: HostId,
         silent: bool,
     },
+    /// The process of a host ends and starts again at once, in a new life and with other settings of the hub.
+    Skew {
+        #[serde(with = "named")]
+        host: HostId,
+    },
+    /// A host saves what is declared, as it knows it.
+    Save {
+        #[serde(with = "named")]
+        host: HostId,
+    },
     /// A host that is leaving is killed.
     KillLeaver {
         #[serde(with = "named")]
@@ -281,6 +291,12 @@ impl Act {
         match *self {
             Act::Boot { host, lower } => boot(world, host, lower),
             Act::Crash { host, silent } => world.crash(host, silent),
+            Act::Skew { host } => {
+                world.count("other_settings");
+                world.crash(host, false);
+                world.boot_with(host, false, true);
+            }
+            Act::Save { host } => world.save(host),
             Act::KillLeaver { host } => {
                 if world.hosts[host].life.as_ref().is_some_and(|life| life.leaving.is_some()) {
                     world.count("leave_killed_midway");
@@ -414,6 +430,9 @@ fn heal(world: &mut World, core: &[HostId], crashed: &[HostId], silenced: &[Host
         world.hosts[host].busy_until = world.hosts[host].busy_until.min(world.now);
         world.wake_at(host, world.now);
         if world.hosts[host].life.as_ref().is_some_and(|life| life.leaving.is_some()) {
+            world.crash(host, false);
+        }
+        if world.hosts[host].skewed {
             world.crash(host, false);
         }
         if crashed.contains(&host) || silenced.contains(&host) {

@@ -25,6 +25,8 @@ impl Act {
             Act::Boot { host, lower: true } => format!("boot_lower({})", node(*host)),
             Act::Crash { host, silent: false } => format!("crash({})", node(*host)),
             Act::Crash { host, silent: true } => format!("switch_off({})", node(*host)),
+            Act::Skew { host } => format!("skew({})", node(*host)),
+            Act::Save { host } => format!("save({})", node(*host)),
             Act::KillLeaver { host } => format!("kill_leaver({})", node(*host)),
             Act::Pause { host, span } => format!("pause({}, {span})", node(*host)),
             Act::Cut { from, to } => format!("cut({}, {})", node(*from), node(*to)),
@@ -94,6 +96,15 @@ impl Decisions {
         }
         if setup.disks {
             let _ = writeln!(code, "        setup.disks = true;");
+        }
+        if setup.disks_lag {
+            let _ = writeln!(code, "        setup.disks_lag = true;");
+        }
+        if let Some(mailbox) = setup.mailbox {
+            let _ = writeln!(code, "        setup.mailbox = Some({mailbox});");
+        }
+        if let Some(insider) = setup.insider {
+            let _ = writeln!(code, "        setup.insider = Some({insider});");
         }
         if setup.brief {
             let _ = writeln!(code, "        setup.brief = true;");

@@ -92,6 +92,8 @@ impl Act {
             Act::Boot { host, .. }
             | Act::Crash { host, .. }
             | Act::KillLeaver { host }
+            | Act::Skew { host }
+            | Act::Save { host }
             | Act::Pause { host, .. }
             | Act::SlowNode { host, .. }
             | Act::Leave { host, .. }

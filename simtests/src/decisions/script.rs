@@ -65,6 +65,9 @@ impl Script {
             aliases: Vec::new(),
             altering: false,
             disks: false,
+            disks_lag: false,
+            mailbox: None,
+            insider: None,
             prompt: true,
             faults_until: 0,
             long_quiet: true,
@@ -124,6 +127,16 @@ impl Script {
     /// A node leaves.
     pub fn leave(&mut self, node: &str, deadline: u64) -> &mut Self {
         self.act(Act::Leave { host: host(node), deadline, hub_only: false })
+    }
+
+    /// The process of a node ends, and starts again at once with other settings of the hub.
+    pub fn skew(&mut self, node: &str) -> &mut Self {
+        self.act(Act::Skew { host: host(node) })
+    }
+
+    /// A node saves what is declared, as it knows it.
+    pub fn save(&mut self, node: &str) -> &mut Self {
+        self.act(Act::Save { host: host(node) })
     }
 
     /// A node that leaves is killed.

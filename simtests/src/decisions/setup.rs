@@ -48,6 +48,15 @@ pub struct Setup {
     /// Whether what is declared is saved when a process ends, and restored when it is back.
     #[serde(default)]
     pub disks: bool,
+    /// Whether it is saved now and then instead, so that what came last is missing.
+    #[serde(default)]
+    pub disks_lag: bool,
+    /// How many messages the mailbox of a child holds; `None` for as many as come.
+    #[serde(default)]
+    pub mailbox: Option<usize>,
+    /// The node that says anything, if there is one.
+    #[serde(default)]
+    pub insider: Option<usize>,
     /// Whether children take the least time for everything.
     pub prompt: bool,
     /// When the faults are over.
@@ -83,6 +92,9 @@ impl Setup {
             aliases: plan.aliases.clone(),
             altering: plan.child_faults.altered > 0,
             disks: plan.disks,
+            disks_lag: plan.disks_lag,
+            mailbox: plan.mailbox,
+            insider: plan.insider,
             prompt: false,
             faults_until: plan.faults_until,
             long_quiet: plan.long_quiet,
@@ -100,6 +112,9 @@ impl Setup {
         }
         if let Some((one, other)) = self.aliases.iter().find(|(one, other)| *one.max(other) >= self.nodes) {
             return Err(format!("an alias names nodes {one} and {other}, and there are {}", self.nodes));
+        }
+        if let Some(host) = self.insider.filter(|host| *host >= self.nodes) {
+            return Err(format!("node {host} says anything, and there are {}", self.nodes));
         }
         self.world_config().map(drop)
     }
@@ -153,8 +168,11 @@ impl Setup {
         }
         world.net_faults = NetFaults { jitter: self.jitter, codec: self.codec, ..NetFaults::default() };
         world.altering = self.altering;
-        world.disks = self.disks;
-        world.watch.truth.disks = self.disks;
+        (world.disks, world.disks_lag) = (self.disks, self.disks_lag);
+        world.mailbox = self.mailbox.unwrap_or(usize::MAX);
+        (world.insider, world.watch.truth.insider) = (self.insider, self.insider);
+        world.watch.truth.in_all_names = self.seed.is_multiple_of(2);
+        world.watch.truth.disks = self.disks && !self.disks_lag;
     }
 }
 

@@ -29,6 +29,8 @@ impl fmt::Display for Act {
             Act::Boot { host, lower: true } => write!(f, "{} starts with a lower boot", Node(*host)),
             Act::Crash { host, silent: false } => write!(f, "{} crashes", Node(*host)),
             Act::Crash { host, silent: true } => write!(f, "{} is switched off", Node(*host)),
+            Act::Skew { host } => write!(f, "{} starts with other settings", Node(*host)),
+            Act::Save { host } => write!(f, "{} saves what is declared", Node(*host)),
             Act::KillLeaver { host } => write!(f, "{} is killed as it leaves", Node(*host)),
             Act::Pause { host, span } => write!(f, "{} stands still for {} ms", Node(*host), span / 1_000),
             Act::Cut { from, to } => write!(f, "{} is cut from {}", Node(*to), Node(*from)),
@@ -96,6 +98,7 @@ impl fmt::Display for Quirk {
             Oddity::TakeHangs => write!(f, "{of} never takes a state at {at}, time {time}"),
             Oddity::Corrupted => write!(f, "frame {time} from {of} comes to {at} with bits flipped"),
             Oddity::TimerTwice => write!(f, "timer {time} of {at} goes off twice"),
+            Oddity::Forged => write!(f, "message {time} of {at} to {of} is forged"),
             Oddity::TailLost => write!(f, "{at} loses the tail to {of} as link {time} closes"),
         }
     }

@@ -46,7 +46,7 @@ impl Oracle for SettledSingleton {
             others.iter().filter(|(key, _)| key.0 != host && truth.settled_together(host, key.0).is_some_and(long));
         let mut beside = beside.filter(|(_, other)| !truth.ledger.stop_under_way(instance.version, other.version));
         // Hot swap without handover has both serve for a moment, and so may nodes that act by themselves: S3 says how long.
-        let other = beside.nth(truth.copies(host) - 1 + usize::from(truth.bounds.overlaps()));
+        let other = beside.nth(truth.copies(host) - 1 + usize::from(truth.bounds.overlaps));
         verdict.check(other.is_none(), host, &instance.id, || {
             let pid = other.map(|(_, other)| other.pid.to_string()).unwrap_or_default();
             format!("{} serves beside {pid} in a long settled component", instance.pid)

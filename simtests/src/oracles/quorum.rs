@@ -52,7 +52,7 @@ impl Oracle for Mutex {
     }
 
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
-        if !truth.bounds.mutex || truth.bounds.overlaps() {
+        if !truth.bounds.mutex || truth.bounds.overlaps {
             return;
         }
         match *seen {
@@ -101,7 +101,7 @@ impl Oracle for TokenOrder {
                 let before = before.map(|before| before.to_string()).unwrap_or_default();
                 verdict.check(grows, host, &spec.id, || format!("token {token} is handed out after {before}"));
             }
-            Seen::Applied { host, sequence, .. } if !truth.bounds.overlaps() => {
+            Seen::Applied { host, sequence, .. } if !truth.bounds.overlaps => {
                 let Some(instance) = truth.instance(host, sequence) else { return };
                 let shown = self.shown.entry(instance.id.clone()).or_insert_with(|| instance.token.clone());
                 verdict.check(*shown <= instance.token, host, &instance.id, || {

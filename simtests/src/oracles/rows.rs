@@ -27,7 +27,7 @@ impl Oracle for Monotonic {
         kind::BOOTED | kind::VIEW | kind::ROW
     }
 
-    fn see(&mut self, seen: &Seen<'_>, _: &Truth, verdict: &mut Verdict<'_>) {
+    fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
         match *seen {
             Seen::Booted { host, .. } => {
                 self.newest.remove(&host);
@@ -40,7 +40,7 @@ impl Oracle for Monotonic {
             }
             Seen::Row { host, id, lookup: Some(row), .. } => {
                 let newest = self.newest.entry(host).or_default();
-                for placement in &row.placements {
+                for placement in row.placements.iter().filter(|place| truth.is_honest(&place.pid)) {
                     let pid = &placement.pid;
                     let entry = newest.entry((id.clone(), pid.node.clone())).or_insert_with(|| pid.clone());
                     let older = (pid.boot, pid.sequence) < (entry.boot, entry.sequence);
@@ -100,8 +100,8 @@ impl Oracle for OwnRows {
                 }
                 _ => {}
             },
-            Seen::Row { host, id, lookup: Some(row), .. } => {
-                for placement in &row.placements {
+            Seen::Row { host, id, lookup: Some(row), .. } if !truth.in_all_names || truth.insider.is_none() => {
+                for placement in row.placements.iter().filter(|place| truth.is_honest(&place.pid)) {
                     let pid = &placement.pid;
                     let instance = truth.pids.get(pid).and_then(|key| truth.instances.get(key));
                     let real = instance.is_some_and(|instance| instance.id == *id);
@@ -129,7 +129,7 @@ impl Oracle for NoPhantom {
     fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
         let Seen::Row { host, id, lookup: Some(row), .. } = *seen else { return };
         let view = &truth.hosts[host].view;
-        for placement in &row.placements {
+        for placement in row.placements.iter().filter(|place| truth.is_honest(&place.pid)) {
             let pid = &placement.pid;
             let inside = view.contains(&pid.member()) || raised(truth, host, pid);
             verdict.check(inside, host, id, || format!("{pid} is shown, and its member is not in the view {view:?}"));
@@ -183,6 +183,30 @@ impl Oracle for Mirror {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Who has other settings of the hub than the others is in none of their views, nor they in its.
+#[derive(Debug)]
+pub(super) struct Alike;
+
+impl Oracle for Alike {
+    fn id(&self) -> &'static str {
+        "CFG"
+    }
+
+    fn wants(&self) -> u32 {
+        kind::VIEW
+    }
+
+    fn see(&mut self, seen: &Seen<'_>, truth: &Truth, verdict: &mut Verdict<'_>) {
+        let Seen::View { host, view, .. } = *seen else { return };
+        verdict.checked();
+        let own = truth.hosts[host].skewed;
+        let other = |member: &&Member| truth.host_of(member).is_some_and(|there| truth.hosts[there].skewed != own);
+        if let Some(member) = view.iter().find(other) {
+            verdict.fails(Some(host), None, format!("{member} is in its view and has other settings"));
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::sim::moving::SimState;
 /// One thing that the simulator saw. Oracles know nothing else, so a bad trace can be written by hand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Seen<'a> {
-    /// A node came to life.
-    Booted { host: HostId, member: &'a Member },
+    /// A node came to life, with the settings that all have or, `skewed`, with others.
+    Booted { host: HostId, member: &'a Member, skewed: bool },
     /// A node's life is over, with all its instances.
     Died { host: HostId },
     /// A host handles nothing from now on, or does so again.

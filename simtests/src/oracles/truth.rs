@@ -55,19 +55,13 @@ pub(crate) struct Bounds {
     pub(crate) hot: bool,
     /// Whether its state moves with it.
     pub(crate) hands_over: bool,
+    /// Whether two copies serve for a moment where a child moves: hot swap without handover says so, and so do nodes that act
+    /// by themselves.
+    pub(crate) overlaps: bool,
     /// The shortest time for which the state of a copy that has ended is kept.
     pub(crate) keeps: u64,
     /// Whether each node acts by itself.
     pub(crate) autonomous: bool,
-}
-
-impl Bounds {
-    /// Whether two copies serve for a moment where a child moves: hot swap without handover says so, and so do nodes that
-    /// act by themselves.
-    #[must_use]
-    pub(crate) fn overlaps(&self) -> bool {
-        self.autonomous || (self.hot && !self.hands_over)
-    }
 }
 
 /// Which instance: the host, how-manieth life of it, and the sequence there.
@@ -119,6 +113,8 @@ impl Instance {
 pub(crate) struct HostTruth {
     /// How many lives it had.
     pub(crate) lives: u32,
+    /// Whether its hub has other settings than those of the others.
+    pub(crate) skewed: bool,
     /// Who it is, while it lives.
     pub(crate) member: Option<Member>,
     /// The view of its hub.
@@ -150,6 +146,10 @@ pub(crate) struct Truth {
     pub(crate) now: u64,
     /// Whether what a node knew as it died comes back with its next life.
     pub(crate) disks: bool,
+    /// The member that says anything, if there is one.
+    pub(crate) insider: Option<HostId>,
+    /// Whether it does so in the names of others, too.
+    pub(crate) in_all_names: bool,
     /// Every host.
     pub(crate) hosts: Vec<HostTruth>,
     /// Every instance there ever was.
@@ -217,6 +217,12 @@ impl Truth {
         !self.disks && !self.hosts.iter().any(|host| host.phase.is_some_and(|phase| phase >= Phase::Ready))
     }
 
+    /// Whether it is not the member that says anything that says what this is.
+    #[must_use]
+    pub(crate) fn is_honest(&self, pid: &Pid) -> bool {
+        self.insider.is_none_or(|host| crate::sim::world::node_name(host) != pid.node)
+    }
+
     /// The instances of a child that are not gone.
     #[must_use]
     pub(crate) fn live(&self, id: &ChildId) -> &[Key] {
@@ -255,12 +261,13 @@ impl Truth {
         let now = self.now;
         ledger::see(self, seen);
         match *seen {
-            Seen::Booted { host, member } => {
+            Seen::Booted { host, member, skewed } => {
                 let lives = self.hosts[host].lives + 1;
                 let lost = std::mem::take(&mut self.hosts[host].lost);
                 self.members.insert(member.clone(), (host, lives));
                 self.hosts[host] = HostTruth {
                     lives,
+                    skewed,
                     member: Some(member.clone()),
                     disturbed: now,
                     met: vec![0; lost.len()],

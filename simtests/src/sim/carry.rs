@@ -94,6 +94,7 @@ impl World {
         {
             self.batches += 1;
         }
+        let message = self.forge(host, peer, message);
         let Some(message) = self.code(message) else { return };
         self.enqueue(link, dir, lane, Frame::Message(Letter { number, message }));
     }
@@ -110,6 +111,7 @@ impl World {
         if let Some(history) = &mut self.history {
             history.arriving(letter.number);
         }
+        self.overhear(host, &letter.message);
         self.step(host, Input::Message { from, message: letter.message });
     }
 
@@ -187,6 +189,7 @@ impl World {
             Effect::Start { .. } => Moment::Start,
             Effect::TakeState { .. } | Effect::GiveState { .. } | Effect::Serve { .. } => Moment::Move,
             Effect::Stop { .. } => Moment::Stop,
+            Effect::Reply { reply: Reply::Start(Ok(_)) | Reply::Stop(Ok(_)), .. } => Moment::Answer,
             Effect::Send { message: Message::Hub { body, .. }, .. } => match body {
                 HubMessage::Hello(_) => Moment::Hello,
                 HubMessage::Batch { .. } => Moment::Batch,

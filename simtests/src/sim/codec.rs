@@ -10,9 +10,9 @@ pub(crate) fn round_trip(message: &Message) -> Result<Message, String> {
 }
 
 /// What comes of reading `message` after its bytes were changed.
-pub(crate) fn decode_changed(message: &Message, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
+pub(crate) fn changed(message: &Message, change: impl FnOnce(&mut Vec<u8>)) -> Result<Message, String> {
     let mut bytes = Vec::new();
     wire::encode(message, &mut bytes).map_err(|error| error.to_string())?;
     change(&mut bytes);
-    wire::decode(&bytes).map(drop).map_err(|error| error.to_string())
+    wire::decode(&bytes).map_err(|error| error.to_string())
 }

@@ -32,6 +32,7 @@ pub(crate) enum Oddity {
     TakeHangs,
     Corrupted,
     TimerTwice,
+    Forged,
 }
 
 /// An occasion for something out of the ordinary; each is counted by itself.
@@ -51,6 +52,7 @@ pub(crate) enum Occasion {
     Take,
     Frame,
     Timer,
+    Send,
 }
 
 /// One time that something was out of the ordinary.

@@ -165,6 +165,8 @@ pub(crate) struct Host {
     pub(crate) lives: u32,
     /// Whether the machine answers at all when its process does not run.
     pub(crate) powered: bool,
+    /// Whether its hub has other settings than those of the others.
+    pub(crate) skewed: bool,
     /// Whether no instance comes up here.
     pub(crate) starts_fail: bool,
     /// What no earlier life used as a boot.
@@ -190,6 +192,7 @@ impl Host {
             life: None,
             lives: 0,
             powered: true,
+            skewed: false,
             starts_fail: false,
             boots: Vec::new(),
             disk: Vec::new(),

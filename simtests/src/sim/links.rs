@@ -98,14 +98,14 @@ impl World {
         self.count("frame_corrupted");
         self.lose(letter.number, "it was corrupted");
         let flip = |byte: &mut u8, roll: &mut Roll| *byte ^= 1 << roll.some(8);
-        match super::codec::decode_changed(&letter.message, |bytes| {
+        match super::codec::changed(&letter.message, |bytes| {
             let at = roll.some(bytes.len());
             flip(&mut bytes[at], &mut roll);
             if roll.coin() {
                 bytes.truncate(at + 1);
             }
         }) {
-            Ok(()) => self.count("corruption_that_decodes"),
+            Ok(_) => self.count("corruption_that_decodes"),
             Err(error) if error.is_empty() => self.watch.fail("S27", self.now, "an error without words".to_owned()),
             Err(_) => {}
         }

@@ -7,6 +7,7 @@ pub(crate) mod dice;
 mod disk;
 mod event;
 pub(crate) mod host;
+mod insider;
 mod links;
 pub(crate) mod moving;
 pub(crate) mod net;

@@ -53,11 +53,17 @@ impl World {
         call: Option<CallKey>,
         payload: Bytes,
     ) {
+        let mailbox = self.mailbox;
         let Some(running) = self.up_child(host, life, sequence) else {
             let Some(call) = call else { return };
             let event = ChildEvent::Replied { call, reply: Err("no such instance runs".into()) };
             return self.defer(host, Arrival::Child { hub, sequence, event });
         };
+        if running.mailbox.len() >= mailbox {
+            self.count("mailbox_full");
+            let Some(call) = call else { return };
+            return self.defer(host, Arrival::Child { hub, sequence, event: ChildEvent::Refused { call } });
+        }
         running.mailbox.push_back(Queued { call, payload });
         self.attend(host, life, sequence);
     }

@@ -1,11 +1,13 @@
 //! The simulated world: hosts, the network between them, virtual time, and one loop that moves all of it on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use process_hub_core::config::{HubConfig, NodeConfig};
 use process_hub_core::hook::HookEvent;
 use process_hub_core::id::{Boot, HubId, Member, NodeId, RequestId};
+use process_hub_core::message::HubMessage;
 use process_hub_core::request::{Reply, Request};
 use process_hub_core::{Effects, Input, Message, Node};
 
@@ -64,11 +66,20 @@ pub(crate) enum Moment {
     View,
     Listing,
     Move,
+    Answer,
 }
 
 impl Moment {
-    pub(crate) const ALL: [Moment; 7] =
-        [Moment::Batch, Moment::Hello, Moment::Stop, Moment::Start, Moment::View, Moment::Listing, Moment::Move];
+    pub(crate) const ALL: [Moment; 8] = [
+        Moment::Batch,
+        Moment::Hello,
+        Moment::Stop,
+        Moment::Start,
+        Moment::View,
+        Moment::Listing,
+        Moment::Move,
+        Moment::Answer,
+    ];
 }
 
 /// The simulated world.
@@ -86,8 +97,15 @@ pub(crate) struct World {
     pub(crate) healed: bool,
     /// Whether users have handlers that may alter what is started.
     pub(crate) altering: bool,
-    /// Whether hosts save what is declared as they crash, and restore it.
+    /// Whether hosts save what is declared, and restore it.
     pub(crate) disks: bool,
+    /// Whether they do so now and then, rather than as they crash.
+    pub(crate) disks_lag: bool,
+    /// How many messages a child's mailbox holds.
+    pub(crate) mailbox: usize,
+    /// A member that says anything, if there is one, and what it was told last.
+    pub(crate) insider: Option<HostId>,
+    pub(crate) overheard: VecDeque<HubMessage>,
     pub(crate) watch: Watch,
     pub(crate) trace: Trace,
     /// Keeps what a viewer shows, if anybody wants to see it.
@@ -149,6 +167,10 @@ impl World {
             healed: false,
             altering: false,
             disks: false,
+            disks_lag: false,
+            mailbox: usize::MAX,
+            insider: None,
+            overheard: VecDeque::new(),
             watch,
             trace: Trace::new(seed),
             history: None,
@@ -201,6 +223,11 @@ impl World {
 
     /// Starts the process of a host in a new life: with a boot above all former ones, or below the last.
     pub(crate) fn boot(&mut self, host: HostId, lower: bool) {
+        self.boot_with(host, lower, false);
+    }
+
+    /// The same, and with other settings of the hub than all others have if `skewed`.
+    pub(crate) fn boot_with(&mut self, host: HostId, lower: bool, skewed: bool) {
         if self.is_up(host) {
             return;
         }
@@ -221,6 +248,7 @@ impl World {
         };
         this.boots.push(boot);
         this.lives += 1;
+        this.skewed = skewed;
         this.powered = true;
         this.tick_at = None;
         this.busy_until = 0;
@@ -228,10 +256,13 @@ impl World {
         let member = node.member().clone();
         let (number, instances, altering) = (this.lives, BTreeMap::new(), BTreeMap::new());
         this.life = Some(Life { number, node, instances, altering, view_hash: 0, phase: None, leaving: None });
-        self.tell(&Seen::Booted { host, member: &member });
+        self.tell(&Seen::Booted { host, member: &member, skewed });
         self.trace.mark(self.now, host, "boot", boot.0);
         let mut hub = self.config.hub.clone();
         hub.first_start = self.hosts[host].lives == 1;
+        if skewed {
+            hub.barrier_timeout += Duration::from_micros(1);
+        }
         self.request(host, Request::OpenHub(hub));
         if self.altering {
             self.arrive(host, Arrival::Altering);
@@ -244,7 +275,7 @@ impl World {
         if !self.is_up(host) {
             return;
         }
-        if self.disks {
+        if self.disks && !self.disks_lag {
             self.save(host);
         }
         self.tell(&Seen::Died { host });
@@ -538,7 +569,6 @@ impl World {
 }
 
 fn input_size(input: &Input) -> usize {
-    use process_hub_core::message::HubMessage;
     match input {
         Input::Request { request: Request::Start { children, .. }, .. } => children.len(),
         Input::Request { request: Request::Stop { ids, .. }, .. } => ids.len(),

@@ -81,3 +81,17 @@ fn a_life_is_above_every_boot_that_the_former_one_went_by() {
     script.until(130265);
     script.assert_holds();
 }
+
+/// Seed 107 (S11): a life was raised and died before anything of it was on the disk. The next one, with a clock that was set back too, rose
+/// above the same boot and took its place.
+#[test]
+fn two_lives_that_rise_above_the_same_boot_are_not_one() {
+    let mut script = Script::new(107, 2);
+    script.setup(|setup| (setup.disks, setup.disks_lag) = (true, true));
+    script.at(0).boot("n2");
+    script.start("n2", &["c18"]).save("n2").switch_off("n2");
+    script.boot_lower("n2").boot("n1");
+    script.at(12_000).switch_off("n2").boot_lower("n2");
+    script.until(1_751_574);
+    script.assert_holds();
+}

@@ -71,9 +71,9 @@ fn r6_survives_one_loss_and_not_two() {
     let mut bench = one_child();
     let empty = vanish(&mut bench);
     bench.see(&Seen::Died { host: 0 });
-    bench.see(&Seen::Booted { host: 0, member: &lived(0, 2) });
+    bench.see(&Seen::Booted { host: 0, member: &lived(0, 2), skewed: false });
     bench.see(&Seen::Died { host: 1 });
-    bench.see(&Seen::Booted { host: 1, member: &lived(1, 2) });
+    bench.see(&Seen::Booted { host: 1, member: &lived(1, 2), skewed: false });
     bench.converged(&empty);
     assert!(!bench.fired().contains(&"R6") && !bench.fired().contains(&"L2"));
 }
@@ -90,11 +90,11 @@ fn r6_a_loss_that_the_answer_did_not_know_of_counts() {
         for host in 0..2 {
             bench.show(host, Some(&row(10, &[pid(0, 1)])), 0);
         }
-        bench.see(&Seen::Booted { host: 1, member: &lived(1, 2) });
+        bench.see(&Seen::Booted { host: 1, member: &lived(1, 2), skewed: false });
         let empty = vanish(&mut bench);
         if both {
             bench.see(&Seen::Died { host: 0 });
-            bench.see(&Seen::Booted { host: 0, member: &lived(0, 2) });
+            bench.see(&Seen::Booted { host: 0, member: &lived(0, 2), skewed: false });
         }
         bench.converged(&empty);
         assert_eq!(bench.fired().contains(&"R6"), !both);

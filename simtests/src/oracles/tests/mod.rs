@@ -106,7 +106,7 @@ impl Bench {
     fn settled(hosts: usize) -> Self {
         let mut bench = Self { watch: Watch::new(hosts, bounds()), now: 1 };
         for host in 0..hosts {
-            bench.see(&Seen::Booted { host, member: &member(host) });
+            bench.see(&Seen::Booted { host, member: &member(host), skewed: false });
         }
         for host in 0..hosts {
             bench.view(host, &(0..hosts).collect::<Vec<_>>());

@@ -71,7 +71,7 @@ fn s5_begins_anew_once_all_have_forgotten() {
         bench.watch.truth.disks = disks;
         bench.run_with(0, 1, 0, 9);
         (0..dead).for_each(|host| bench.see(&Seen::Died { host }));
-        (0..dead).for_each(|host| bench.see(&Seen::Booted { host, member: &lived(host, 2) }));
+        (0..dead).for_each(|host| bench.see(&Seen::Booted { host, member: &lived(host, 2), skewed: false }));
         bench.run_with(0, 1, 0, 5);
         assert_eq!(bench.fired().contains(&"S5"), fires, "{dead} dead, disks {disks}");
     }

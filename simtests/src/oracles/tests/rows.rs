@@ -112,3 +112,15 @@ fn a_change_of_the_registry_that_no_effect_tells() {
     bench.see(&Seen::Census { host: 0, census: &Census::default() });
     bench.assert_fired("MIR");
 }
+
+#[test]
+fn a_member_with_other_settings() {
+    let mut bench = Bench::settled(2);
+    bench.see(&Seen::Died { host: 1 });
+    bench.see(&Seen::Booted { host: 1, member: &lived(1, 2), skewed: true });
+    bench.view(0, &[0]);
+    bench.assert_quiet();
+    let both = [member(0), lived(1, 2)];
+    bench.see(&Seen::View { host: 0, member: &both[0], view: &both, hash: 99, phase: Phase::Ready });
+    bench.assert_fired("CFG");
+}
