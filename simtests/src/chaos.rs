@@ -96,7 +96,7 @@ pub(crate) const EXPECTED_OF_STRATEGIES: [&str; 8] = [
 ];
 
 /// The same for those that come up in one seed in some hundred.
-pub(crate) const EXPECTED_AT_LENGTH: [&str; 8] = [
+pub(crate) const EXPECTED_AT_LENGTH: [&str; 9] = [
     "alter_handler_hangs",
     "call_fails",
     "state_big",
@@ -104,6 +104,7 @@ pub(crate) const EXPECTED_AT_LENGTH: [&str; 8] = [
     "state_refused",
     "state_slow",
     "take_hangs",
+    "take_slow",
     "take_refused",
 ];
 
@@ -131,7 +132,10 @@ impl Chaos {
         };
         for host in 0..plan.world.nodes.len() {
             chaos.fault += 1;
-            let at = chaos.random.log_between(1, 2_000_000);
+            let mut at = chaos.random.log_between(1, 2_000_000);
+            if host + plan.late >= plan.world.nodes.len() {
+                at = chaos.random.between(1, plan.faults_until);
+            }
             chaos.at(at, Act::Boot { host, lower: false });
         }
         for (family, every) in plan.families.clone() {

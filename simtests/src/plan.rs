@@ -155,6 +155,8 @@ pub(crate) struct Plan {
     pub(crate) mailbox: Option<usize>,
     /// The node that says anything, if there is one.
     pub(crate) insider: Option<usize>,
+    /// How many of the nodes come up some time later than the others.
+    pub(crate) late: usize,
     pub(crate) client: ClientPlan,
 }
 
@@ -229,6 +231,7 @@ impl Plan {
             disks_lag: false,
             mailbox: None,
             insider: None,
+            late: 0,
             client: draw_client(&mut random, &bounds),
         };
         let mut steering = Random::new(options.seed, Purpose::Steering);
@@ -319,6 +322,12 @@ impl Plan {
         let mut random = Random::keyed(self.world.seed, Purpose::Faults, [u64::MAX - 1]);
         self.disks_lag = random.chance(300_000) && self.disks;
         self.mailbox = random.chance(300_000).then(|| random.log_between(1, 64) as usize);
+        if self.world.bounds.hands_over && random.chance(300_000) {
+            self.child_faults.take_slow = u32::try_from(random.log_between(10_000, 500_000)).unwrap_or(0);
+        }
+        // Nodes that nobody has heard of join while all else goes on.
+        let late = if random.chance(250_000) { self.world.nodes.len() / 2 } else { 0 };
+        self.late = random.between(0, late as u64) as usize;
         for family in Family::LATER {
             let (on, every) = (random.chance(200_000), random.log_between(SECOND, 30 * SECOND));
             if on || hell {
@@ -350,7 +359,7 @@ impl Plan {
         let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
             "{} nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
-             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {} disks {} lag {} mailbox {:?}",
+             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {} disks {} lag {} mailbox {:?} late {}",
             self.strategies.join(" "),
             self.world.nodes.len(),
             self.children,
@@ -372,6 +381,7 @@ impl Plan {
             self.disks,
             self.disks_lag,
             self.mailbox,
+            self.late,
         )
     }
 }

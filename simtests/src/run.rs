@@ -341,8 +341,15 @@ impl Run {
                 self.decide(end, act);
                 self.reset_size(end);
             }
-            // What else was to be done at the very end comes first.
-            Source::Noted(_) => self.run_until(end),
+            // What else was to be done at the very end comes first. The time to converge begins once the size is reset, if it is.
+            Source::Noted(_) => {
+                self.run_until(end);
+                if let Source::Noted(decisions) = &self.source
+                    && let Some(Decision { at, act: Act::ResetSize { .. }, .. }) = decisions.front()
+                {
+                    self.run_until(*at);
+                }
+            }
         }
         self.done.iter().rev().find_map(|decision| match &decision.act {
             Act::Heal { core, .. } => Some(core.clone()),

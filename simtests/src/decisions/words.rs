@@ -95,6 +95,7 @@ impl fmt::Display for Quirk {
             Oddity::StateSlow => write!(f, "{of} is slow to give its state at {at}, time {time}"),
             Oddity::StateBig => write!(f, "{of} has a large state at {at}, time {time}"),
             Oddity::TakeRefused => write!(f, "{of} refuses a state at {at}, time {time}"),
+            Oddity::TakeSlow => write!(f, "{of} is slow to take a state at {at}, time {time}"),
             Oddity::TakeHangs => write!(f, "{of} never takes a state at {at}, time {time}"),
             Oddity::Corrupted => write!(f, "frame {time} from {of} comes to {at} with bits flipped"),
             Oddity::TimerTwice => write!(f, "timer {time} of {at} goes off twice"),

@@ -34,6 +34,8 @@ pub(crate) struct ChildFaults {
     /// A copy that is given a state refuses it, or never answers.
     pub(crate) take_refused: u32,
     pub(crate) take_hangs: u32,
+    /// It takes long.
+    pub(crate) take_slow: u32,
 }
 
 impl World {

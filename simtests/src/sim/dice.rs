@@ -33,6 +33,7 @@ pub(crate) enum Oddity {
     Corrupted,
     TimerTwice,
     Forged,
+    TakeSlow,
 }
 
 /// An occasion for something out of the ordinary; each is counted by itself.

@@ -168,11 +168,15 @@ impl World {
     pub(crate) fn give_state(&mut self, host: HostId, life: u32, sequence: u64, state: Bytes, why: &StateUse) {
         let Some(mut roll) = self.roll(Occasion::Give, host, sequence) else { return };
         let hangs = self.dice.is_odd(&roll, Oddity::TakeHangs, self.child_faults.take_hangs);
-        let takes = roll.span(20, 5_000);
+        let slow = self.dice.is_odd(&roll, Oddity::TakeSlow, self.child_faults.take_slow);
+        let takes = roll.span(20, if slow { 5_000_000 } else { 5_000 });
         let Some(running) = self.up_child(host, life, sequence) else { return };
         running.given = Some((SimState::decode(&state), *why != StateUse::Handover));
         if hangs {
             return self.count("take_hangs");
+        }
+        if slow {
+            self.count("take_slow");
         }
         self.queue.push(self.now + takes, Event::Child { host, life, sequence, step: ChildStep::Took });
     }

@@ -59,6 +59,7 @@ fn bounds() -> Bounds {
         cold: true,
         hot: false,
         hands_over: false,
+        overlaps: false,
         keeps: 0,
         autonomous: false,
     }
