@@ -102,6 +102,7 @@ impl Draw<'_> {
             altering: false,
             disks: seed % 4 == 3,
             disks_lag: seed % 8 == 7,
+            neighbour: seed % 7 == 6,
             insider: None,
             mailbox: (seed % 5 == 4).then_some(2),
             prompt: false,

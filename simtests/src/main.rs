@@ -121,7 +121,7 @@ struct Fixed {
     /// How long the faults last, in simulated seconds. Default: drawn from the seed.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
-    /// What sort of life: calm, swarm, hell, permanent or production.
+    /// What sort of life: calm, swarm, hell, permanent, production or insider.
     #[arg(long, default_value_t)]
     profile: Profile,
     /// A strategy that the hub must have, such as `pubsub`; may be given several times. Default: all drawn from the seed.

@@ -153,6 +153,8 @@ pub(crate) struct Plan {
     pub(crate) disks_lag: bool,
     /// How many messages the mailbox of a child holds, where that is few.
     pub(crate) mailbox: Option<usize>,
+    /// Whether each node has a second hub.
+    pub(crate) neighbour: bool,
     /// The node that says anything, if there is one.
     pub(crate) insider: Option<usize>,
     /// How many of the nodes come up some time later than the others.
@@ -230,6 +232,7 @@ impl Plan {
             disks: false,
             disks_lag: false,
             mailbox: None,
+            neighbour: false,
             insider: None,
             late: 0,
             client: draw_client(&mut random, &bounds),
@@ -322,12 +325,13 @@ impl Plan {
         let mut random = Random::keyed(self.world.seed, Purpose::Faults, [u64::MAX - 1]);
         self.disks_lag = random.chance(300_000) && self.disks;
         self.mailbox = random.chance(300_000).then(|| random.log_between(1, 64) as usize);
-        if self.world.bounds.hands_over && random.chance(300_000) {
-            self.child_faults.take_slow = u32::try_from(random.log_between(10_000, 500_000)).unwrap_or(0);
+        if self.world.bounds.hands_over && random.coin() {
+            self.child_faults.take_slow = u32::try_from(random.log_between(30_000, 500_000)).unwrap_or(0);
         }
         // Nodes that nobody has heard of join while all else goes on.
         let late = if random.chance(250_000) { self.world.nodes.len() / 2 } else { 0 };
         self.late = random.between(0, late as u64) as usize;
+        self.neighbour = random.chance(100_000) && self.insider.is_none();
         for family in Family::LATER {
             let (on, every) = (random.chance(200_000), random.log_between(SECOND, 30 * SECOND));
             if on || hell {
@@ -359,7 +363,7 @@ impl Plan {
         let sync_interval = self.world.hub.synchronization.sync_interval();
         format!(
             "{} nodes {} children {} faults {} s delay {} us jitter {} sync {sync_interval:?} stop {:?} barrier {:?} \
-             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {} disks {} lag {} mailbox {:?} late {}",
+             codec {} faults [{}] children {:?} relayed twice {} late {} corrupted {} timers twice {} aim {} lower boots {} steering {} disks {} lag {} mailbox {:?} late {} second hub {}",
             self.strategies.join(" "),
             self.world.nodes.len(),
             self.children,
@@ -382,6 +386,7 @@ impl Plan {
             self.disks_lag,
             self.mailbox,
             self.late,
+            self.neighbour,
         )
     }
 }

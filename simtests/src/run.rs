@@ -463,6 +463,13 @@ impl Run {
     }
 
     fn census(&mut self, core: &[HostId]) {
+        let patience = self.world.now + 20 * self.bounds().delay + PROBE;
+        while self.world.now < patience && self.world.neighbour_lacks(core).is_some() {
+            self.world.run_until(self.world.now + 1_000);
+        }
+        if let Some(lacks) = self.world.neighbour_lacks(core) {
+            self.world.watch.fail("L1", self.world.now, format!("the second hub: {lacks}"));
+        }
         for host in core {
             // A comparison with another member may be on its way at any moment; it takes a few ways.
             let patience = self.world.now + 20 * self.bounds().delay + PROBE;

@@ -200,6 +200,7 @@ impl Shrinker {
         self.change(|run| run.setup.disks = false);
         self.change(|run| run.setup.disks_lag = false);
         self.change(|run| run.setup.mailbox = None);
+        self.change(|run| run.setup.neighbour = false);
         self.change(|run| run.setup.aliases.clear());
         self.change(|run| run.setup.jitter = 0);
         self.change(|run| run.setup.prompt = true);

@@ -9,6 +9,8 @@ use process_hub_core::hook::HookEvent;
 use process_hub_core::id::Member;
 use process_hub_core::request::{CallError, StartError, StartOptions};
 use process_hub_core::strategy::Tolerate;
+use process_hub_simtests::decisions::Script;
+use process_hub_simtests::replay;
 use process_hub_simtests::scenario::Cluster;
 
 fn fixed(quorum_size: u32) -> impl Fn(&mut HubConfig) {
@@ -527,4 +529,34 @@ fn a_rule_of_ones_own_decides() {
     c.settle();
     assert_eq!(locked(&c), 0);
     c.assert_converged();
+}
+
+/// Three nodes under a quorum. One is cut off from the others just after it was let serve, and its children end only when they
+/// are killed; its clock runs slow by so many millionths, those of the others fast.
+fn cut_off_with_drift(ppm: i64) -> Vec<&'static str> {
+    let mut script = Script::new(1, 3);
+    script.set("partition", "static:quorum_size=2:startup_confirm=true");
+    script.set("lease", "3s").set("pause_bound", "100ms").set("stop_timeout", "5s");
+    script.setup(|setup| {
+        for (clock, ppm) in setup.clocks.iter_mut().zip([-ppm, ppm, ppm]) {
+            clock.ppm = ppm;
+        }
+    });
+    script.at(0).boot("n1").boot("n2").boot("n3");
+    script.at(10_000_000);
+    for child in ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"] {
+        script.start("n1", &[child]).quirk("hangs_on_stop", "n1", child, 0);
+    }
+    script.at(20_000_000).cut("n1", "n2").cut("n2", "n1").cut("n1", "n3").cut("n3", "n1");
+    script.until(45_000_000);
+    let report = replay(script.decisions(), false).unwrap_or_else(|error| panic!("{error}"));
+    report.violations.iter().map(|violation| violation.oracle).collect()
+}
+
+/// What a quorum promises depends on clocks that run at nearly the same rate (T1): with a tenth more or less, two nodes
+/// serve one child.
+#[test]
+fn one_side_serves_only_where_clocks_keep_their_rate() {
+    assert_eq!(cut_off_with_drift(200), [""; 0]);
+    assert!(cut_off_with_drift(100_000).contains(&"S4"));
 }

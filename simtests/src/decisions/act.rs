@@ -461,6 +461,7 @@ fn heal(world: &mut World, core: &[HostId], crashed: &[HostId], silenced: &[Host
         for act in [Steer::Undrain, Steer::Uncordon, Steer::Weight(1), Steer::Resume] {
             world.request(*host, Request::Steer { hub: world.hub_id().clone(), act });
         }
+        world.start_neighbours_children(*host);
     }
     world.tell(&Seen::Healed { core });
 }

@@ -103,6 +103,9 @@ impl Decisions {
         if let Some(mailbox) = setup.mailbox {
             let _ = writeln!(code, "        setup.mailbox = Some({mailbox});");
         }
+        if setup.neighbour {
+            let _ = writeln!(code, "        setup.neighbour = true;");
+        }
         if let Some(insider) = setup.insider {
             let _ = writeln!(code, "        setup.insider = Some({insider});");
         }

@@ -67,6 +67,7 @@ impl Script {
             disks: false,
             disks_lag: false,
             mailbox: None,
+            neighbour: false,
             insider: None,
             prompt: true,
             faults_until: 0,

@@ -54,6 +54,9 @@ pub struct Setup {
     /// How many messages the mailbox of a child holds; `None` for as many as come.
     #[serde(default)]
     pub mailbox: Option<usize>,
+    /// Whether each node has a second hub.
+    #[serde(default)]
+    pub neighbour: bool,
     /// The node that says anything, if there is one.
     #[serde(default)]
     pub insider: Option<usize>,
@@ -94,6 +97,7 @@ impl Setup {
             disks: plan.disks,
             disks_lag: plan.disks_lag,
             mailbox: plan.mailbox,
+            neighbour: plan.neighbour,
             insider: plan.insider,
             prompt: false,
             faults_until: plan.faults_until,
@@ -169,6 +173,7 @@ impl Setup {
         world.net_faults = NetFaults { jitter: self.jitter, codec: self.codec, ..NetFaults::default() };
         world.altering = self.altering;
         (world.disks, world.disks_lag) = (self.disks, self.disks_lag);
+        world.has_neighbour = self.neighbour;
         world.mailbox = self.mailbox.unwrap_or(usize::MAX);
         (world.insider, world.watch.truth.insider) = (self.insider, self.insider);
         world.watch.truth.in_all_names = self.seed.is_multiple_of(2);

@@ -10,6 +10,7 @@ pub(crate) mod host;
 mod insider;
 mod links;
 pub(crate) mod moving;
+mod neighbour;
 pub(crate) mod net;
 pub(crate) mod newcomer;
 pub(crate) mod random;

@@ -1,6 +1,6 @@
 //! The simulated world: hosts, the network between them, virtual time, and one loop that moves all of it on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -106,6 +106,9 @@ pub(crate) struct World {
     /// A member that says anything, if there is one, and what it was told last.
     pub(crate) insider: Option<HostId>,
     pub(crate) overheard: VecDeque<HubMessage>,
+    /// Whether each node has a second hub, and who asked for something there.
+    pub(crate) has_neighbour: bool,
+    pub(crate) of_neighbour: BTreeSet<RequestId>,
     pub(crate) watch: Watch,
     pub(crate) trace: Trace,
     /// Keeps what a viewer shows, if anybody wants to see it.
@@ -170,6 +173,8 @@ impl World {
             disks_lag: false,
             mailbox: usize::MAX,
             insider: None,
+            has_neighbour: false,
+            of_neighbour: BTreeSet::new(),
             overheard: VecDeque::new(),
             watch,
             trace: Trace::new(seed),
@@ -260,6 +265,7 @@ impl World {
         self.trace.mark(self.now, host, "boot", boot.0);
         let mut hub = self.config.hub.clone();
         hub.first_start = self.hosts[host].lives == 1;
+        let second = hub.clone();
         if skewed {
             hub.barrier_timeout += Duration::from_micros(1);
         }
@@ -267,6 +273,7 @@ impl World {
         if self.altering {
             self.arrive(host, Arrival::Altering);
         }
+        self.open_neighbour(host, second);
         self.restore(host);
     }
 
@@ -455,26 +462,32 @@ impl World {
     /// One step of a node: an input in, its effects carried out, everybody told.
     pub(crate) fn step(&mut self, host: HostId, input: Input) {
         let time = self.hosts[host].clock.at(self.now);
-        let Some(life) = self.hosts[host].life.as_mut() else { return };
-        let number = life.number;
+        let Some(number) = self.hosts[host].life.as_ref().map(|life| life.number) else { return };
         self.inputs += 1;
-        self.watch.see(self.now, &Seen::Input { host, input: &input });
+        if !self.is_for_neighbour(&input) {
+            self.watch.see(self.now, &Seen::Input { host, input: &input });
+        }
         let size = input_size(&input);
         self.trace.input(self.now, host, &input);
         if let Some(history) = &mut self.history {
             history.begin(self.now, host, &input);
         }
         let mut effects = std::mem::take(&mut self.effects);
+        let Some(life) = self.hosts[host].life.as_mut() else { return };
         life.node.handle(time, input, &mut effects);
         let count = effects.len();
         let viewed = self.look_at_view(host);
         let mut changed = Vec::new();
         for effect in effects.drain() {
             self.trace.effect(host, &effect);
-            self.watch.see(self.now, &Seen::Effect { host, effect: &effect });
             if let Some(history) = &mut self.history {
                 history.effect(&effect);
             }
+            if self.is_by_neighbour(&effect) {
+                self.carry_for_neighbour(host, number, effect);
+                continue;
+            }
+            self.watch.see(self.now, &Seen::Effect { host, effect: &effect });
             self.carry(host, number, effect, &mut changed);
         }
         self.effects = effects;
