@@ -55,7 +55,7 @@ impl Hub {
     pub(super) fn compare_wrongly(&mut self, step: &mut Step<'_>) {
         if self.is_sabotaged(Sabotage::OutsideState) {
             static COMPARISONS: AtomicU64 = AtomicU64::new(0);
-            self.sync_at = self.sync_at + Duration::from_micros(COMPARISONS.fetch_add(1, Ordering::Relaxed));
+            self.sync_at += Duration::from_micros(COMPARISONS.fetch_add(1, Ordering::Relaxed));
         }
         if !self.is_sabotaged(Sabotage::Unrest) {
             return;
