@@ -11,6 +11,8 @@ use process_hub_core::id::{Member, NodeId};
 use process_hub_core::spec::ChildSpec;
 use process_hub_core::strategy::{Candidate, Distribute, Migrate, Replicate, Synchronize, Tolerate};
 
+use crate::plan::{SECOND, micros};
+
 /// A distribution of one's own: each member draws a number for each child, and the highest have it.
 #[derive(Debug)]
 pub(crate) struct Rendezvous;
@@ -116,11 +118,14 @@ impl Synchronize for InLine {
 
 /// A migration of one's own: every second child moves in one way, the others in another.
 #[derive(Debug)]
-pub(crate) struct ByName {
+pub(crate) struct ByParity {
     pub(crate) ways: [usize; 2],
 }
 
-/// The ways of [`ByName`].
+/// What it is called.
+const NAME: &str = "by-parity";
+
+/// The ways of [`ByParity`].
 const WAYS: [Migration; 4] = [
     Migration::ColdSwap { handover: false, state_ttl: TTL, state_query_timeout: QUERY },
     Migration::ColdSwap { handover: true, state_ttl: TTL, state_query_timeout: QUERY },
@@ -136,11 +141,11 @@ const TTL: Duration = Duration::from_millis(2_500);
 const QUERY: Duration = Duration::from_millis(400);
 const LIMIT: Duration = Duration::from_millis(1_500);
 
-impl ByName {
+impl ByParity {
     /// How many there are.
     pub(crate) const ALL: usize = WAYS.len() * WAYS.len();
 
-    /// That of a number below [`ByName::ALL`].
+    /// That of a number below [`ByParity::ALL`].
     pub(crate) fn numbered(number: usize) -> Option<Self> {
         (number < Self::ALL).then_some(Self { ways: [number / WAYS.len(), number % WAYS.len()] })
     }
@@ -150,9 +155,9 @@ impl ByName {
     }
 }
 
-impl Migrate for ByName {
+impl Migrate for ByParity {
     fn name(&self) -> &'static str {
-        "by-name"
+        NAME
     }
 
     fn version(&self) -> u32 {
@@ -164,11 +169,32 @@ impl Migrate for ByName {
     }
 }
 
-/// The ways in which the children of a hub move.
+/// The ways in which the children of a hub move; all that there are where a strategy is not known here.
 pub(crate) fn ways(hub: &HubConfig) -> Vec<Migration> {
     let Migration::Custom(own) = &hub.migration else { return vec![hub.migration.clone()] };
-    let own = usize::try_from(own.version()).ok().and_then(ByName::numbered);
-    own.map_or_else(Vec::new, |own| own.ways.map(|way| WAYS[way].clone()).to_vec())
+    let known = Some(own).filter(|own| own.name() == NAME);
+    let known = known.and_then(|own| ByParity::numbered(usize::try_from(own.version()).ok()?));
+    known.map_or(WAYS.to_vec(), |own| own.ways.map(|way| WAYS[way].clone()).to_vec())
+}
+
+/// How long the state of a copy that has ended is kept at the least, by the clock of whoever keeps it.
+pub(crate) fn kept(migration: &Migration) -> Option<u64> {
+    let Migration::ColdSwap { handover: true, state_ttl, .. } = migration else { return None };
+    Some(micros(*state_ttl) - micros(*state_ttl) / 1_000)
+}
+
+/// The longest that the move of one child takes: the `M` of `INVARIANTS.md` 1.1. One that fails is tried again.
+pub(crate) fn moving(migration: &Migration) -> u64 {
+    const AGAIN: u64 = SECOND;
+    match migration {
+        Migration::ColdSwap { handover: true, state_ttl, state_query_timeout } => {
+            2 * micros(*state_query_timeout) + micros(*state_ttl) + AGAIN
+        }
+        Migration::HotSwap { handover: true, state_query_timeout, child_migration_timeout, retention } => {
+            2 * micros(*state_query_timeout) + micros(*child_migration_timeout + *retention) + AGAIN
+        }
+        _ => 0,
+    }
 }
 
 /// The fields of a hub that are strategies of one's own, as text that [`read`] reads.
@@ -202,8 +228,8 @@ pub(crate) fn read(hub: &mut HubConfig, field: &str, text: &str) -> bool {
             let Some(own) = version.parse().ok().and_then(EverySecond::numbered) else { return false };
             hub.redundancy = Redundancy::Custom(Arc::new(own));
         }
-        ("migration", ["by-name", version]) => {
-            let Some(own) = version.parse().ok().and_then(ByName::numbered) else { return false };
+        ("migration", [NAME, version]) => {
+            let Some(own) = version.parse().ok().and_then(ByParity::numbered) else { return false };
             hub.migration = Migration::Custom(Arc::new(own));
         }
         ("partition", ["more-than-lost"]) => hub.partition = Partition::Custom(Arc::new(MoreThanLost)),
@@ -228,7 +254,7 @@ mod tests {
             let mut hub = HubConfig::new(hub_id());
             let redundancy = EverySecond::numbered(version).expect("there is one");
             hub.distribution = Distribution::Custom(Arc::new(Rendezvous));
-            hub.migration = Migration::Custom(Arc::new(ByName::numbered(2 * version).expect("there is one")));
+            hub.migration = Migration::Custom(Arc::new(ByParity::numbered(2 * version).expect("there is one")));
             hub.redundancy = Redundancy::Custom(Arc::new(redundancy));
             hub.partition = Partition::Custom(Arc::new(MoreThanLost));
             let own = InLine { sync_interval: Duration::from_micros(123_456), most: version };

@@ -162,7 +162,7 @@ pub(crate) struct Plan {
     pub(crate) client: ClientPlan,
 }
 
-const SECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000_000;
 /// How many of the faults wait for an interesting moment, in millionths.
 const AIMED: u32 = 200_000;
 
@@ -174,7 +174,7 @@ const WAIT_SAMPLE: u64 = 5;
 /// How long the core waits for alter handlers.
 pub(crate) const ALTER_PATIENCE: u64 = 5 * SECOND;
 
-fn micros(span: Duration) -> u64 {
+pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -489,7 +489,7 @@ pub(crate) fn bounds(
         _ => 0,
     };
     let ways = own::ways(hub);
-    let moves = ways.iter().map(moving).max().unwrap_or(0);
+    let moves = ways.iter().map(own::moving).max().unwrap_or(0);
     // All children of a node at most, so many at a time, each until its old copy has ended and the new one is heard of.
     let turns = MOST_CHILDREN.div_ceil(u64::from(hub.concurrent_moves)) - 1;
     let waits = turns * (stop + 4 * delay + SECOND / 2);
@@ -533,28 +533,8 @@ pub(crate) fn bounds(
             Migration::HotSwap { handover, .. } => !handover || hub.redundancy.copies(usize::MAX) > 1,
             way => *way == Migration::Autonomous,
         }),
-        keeps: ways.iter().filter_map(kept).min().unwrap_or(0),
+        keeps: ways.iter().filter_map(own::kept).min().unwrap_or(0),
         autonomous: hub.migration == Migration::Autonomous,
-    }
-}
-
-/// The longest that the move of one child takes: the `M` of `INVARIANTS.md` 1.1. One that fails is tried again.
-/// How long the state of a copy that has ended is kept at the least, by the clock of whoever keeps it.
-fn kept(migration: &Migration) -> Option<u64> {
-    let Migration::ColdSwap { handover: true, state_ttl, .. } = migration else { return None };
-    Some(micros(*state_ttl) - micros(*state_ttl) / 1_000)
-}
-
-fn moving(migration: &Migration) -> u64 {
-    const AGAIN: u64 = SECOND;
-    match migration {
-        Migration::ColdSwap { handover: true, state_ttl, state_query_timeout } => {
-            2 * micros(*state_query_timeout) + micros(*state_ttl) + AGAIN
-        }
-        Migration::HotSwap { handover: true, state_query_timeout, child_migration_timeout, retention } => {
-            2 * micros(*state_query_timeout) + micros(*child_migration_timeout + *retention) + AGAIN
-        }
-        _ => 0,
     }
 }
 

@@ -11,7 +11,7 @@ use process_hub_core::config::{
 };
 use process_hub_core::quorum::majority;
 
-use crate::own::{ByName, EverySecond, InLine, MoreThanLost, Rendezvous};
+use crate::own::{ByParity, EverySecond, InLine, MoreThanLost, Rendezvous};
 use crate::plan::hub_id;
 use crate::sim::random::{Purpose, Random};
 
@@ -113,7 +113,7 @@ const AXES: [Axis; 5] = [
             name: "own-migration",
             weight: 1,
             set: |hub, random, _| {
-                let own = ByName::numbered(random.below(ByName::ALL)).map(Arc::new);
+                let own = ByParity::numbered(random.below(ByParity::ALL)).map(Arc::new);
                 hub.migration = own.map_or_else(Migration::cold_swap, |own| Migration::Custom(own));
             },
         }],
