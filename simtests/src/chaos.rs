@@ -42,7 +42,7 @@ pub(crate) struct Chaos {
     pause_bound: Option<u64>,
 }
 /// The faults that a sweep must have seen, by the names under which they are counted.
-pub(crate) const EXPECTED: [&str; 38] = [
+pub(crate) const EXPECTED: [&str; 40] = [
     "crash",
     "silent_crash",
     "restart",
@@ -81,24 +81,28 @@ pub(crate) const EXPECTED: [&str; 38] = [
     "child_hangs_on_stop",
     "storm",
     "codec_round_trip",
+    "other_settings",
+    "request_aimed",
 ];
 
 /// The same for those that take strategies of their own to happen: where these are drawn.
-pub(crate) const EXPECTED_OF_STRATEGIES: [&str; 8] = [
+pub(crate) const EXPECTED_OF_STRATEGIES: [&str; 9] = [
     "child_altered",
     "corruption_that_decodes",
     "reset_size",
     "restored",
     "saved",
+    "second_hub",
     "state_given",
     "state_merged",
     "state_taken",
 ];
 
 /// The same for those that come up in one seed in some hundred.
-pub(crate) const EXPECTED_AT_LENGTH: [&str; 9] = [
+pub(crate) const EXPECTED_AT_LENGTH: [&str; 10] = [
     "alter_handler_hangs",
     "call_fails",
+    "mailbox_full",
     "state_big",
     "state_hangs",
     "state_refused",
@@ -257,7 +261,6 @@ impl Chaos {
                 self.at(until, Act::SlowNode { host, service: 0 });
             }
             Family::Save => self.at(now, Act::Save { host }),
-            // Who lets others serve, and forgets that, does so once at a time.
             Family::Skew => {
                 self.at(now, Act::Skew { host });
                 self.at(until, Act::Crash { host, silent: false });

@@ -61,10 +61,9 @@ impl Hub {
             return;
         }
         self.rests = if self.is_settled() { self.rests + 1 } else { 0 };
-        let all: alloc::vec::Vec<_> =
-            self.supervisor.iter().map(|(sequence, local)| (sequence, local.key.clone())).collect();
+        let first = self.supervisor.iter().next().map(|(sequence, local)| (sequence, local.key.clone()));
         if self.rests > 40
-            && let Some((sequence, key)) = all.into_iter().next()
+            && let Some((sequence, key)) = first
         {
             self.rests = 0;
             self.stop_instance(step, &key, sequence, StopReason::Superseded);

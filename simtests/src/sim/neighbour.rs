@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use process_hub_core::config::HubConfig;
-use process_hub_core::id::{ChildId, HubId, RequestId};
+use process_hub_core::id::{ChildId, HubId};
 use process_hub_core::request::{Request, StartOptions};
 use process_hub_core::spec::ChildSpec;
 use process_hub_core::{ChildEvent, Effect, ExitReason, Hub, Input, Message};
@@ -78,7 +78,7 @@ impl World {
         self.has_neighbour
             && match effect {
                 Effect::Send { message, .. } => is_of_neighbour(message),
-                Effect::Reply { id, .. } => self.is_neighbours_request(*id),
+                Effect::Reply { id, .. } => self.of_neighbour.contains(id),
                 Effect::ViewChanged { hub } => hub.as_ref().is_some_and(|hub| *hub == name()),
                 Effect::Dial { .. } | Effect::Hangup { .. } => false,
                 Effect::Start { hub, .. }
@@ -94,10 +94,6 @@ impl World {
                 | Effect::HubClosed { hub }
                 | Effect::SampleLoad { hub } => *hub == name(),
             }
-    }
-
-    fn is_neighbours_request(&self, id: RequestId) -> bool {
-        self.of_neighbour.contains(&id)
     }
 
     /// Carries out an effect of the second hub, at once and without a fault.
