@@ -114,6 +114,7 @@ defects! {
     what_depends_on_more_than_the_seed_is_caught: OutsideState, "when a node compares depends on what others of its process have done", "",
         Each(&["S28"]);
     a_member_with_other_settings_is_caught: LetIn, "whoever has other settings of the hub is let in", "", Each(&["CFG"]);
+    a_state_that_is_said_once_is_caught: SayOnce, "what was lost of a state on its way is not said again", "cold-handover", Each(&["DROP"]);
 }
 
 /// Defects that a script shows.

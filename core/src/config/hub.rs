@@ -164,12 +164,14 @@ pub enum Sabotage {
     OutsideState,
     /// Whoever has other settings of the hub is let in.
     LetIn,
+    /// What was lost of a state on its way is not said again.
+    SayOnce,
 }
 
 #[cfg(feature = "sabotage")]
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 44] = [
+    pub const ALL: [Sabotage; 45] = [
         Sabotage::ForgetRemoval,
         Sabotage::RingInJoinOrder,
         Sabotage::AcceptOldBoot,
@@ -214,6 +216,7 @@ impl Sabotage {
         Sabotage::AnswerAlone,
         Sabotage::OutsideState,
         Sabotage::LetIn,
+        Sabotage::SayOnce,
     ];
 }
 

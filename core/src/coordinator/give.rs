@@ -347,6 +347,10 @@ impl Hub {
         let parts = if again { source.repeat(now) } else { source.next_parts(now) };
         let (key, attempt) = (source.key.clone(), source.attempt);
         let Some(to) = source.sending.as_ref().map(|sending| sending.to.clone()) else { return };
+        #[cfg(feature = "sabotage")]
+        if again && self.is_sabotaged(crate::config::Sabotage::SayOnce) {
+            return;
+        }
         for part in parts {
             self.say(step, &key, sequence, attempt, &to, part);
         }

@@ -1,6 +1,7 @@
 //! What must hold: one small oracle each, fed from what the simulator sees, with the ground truth beside it.
 
 mod amo;
+mod dropped;
 mod handover;
 mod hooks;
 pub(crate) mod ledger;
@@ -64,6 +65,7 @@ fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(handover::StateMoves::default()),
         Box::new(handover::Abort::default()),
         Box::new(handover::Autonomous::default()),
+        Box::new(dropped::Dropped::default()),
         Box::new(moves::Guided::default()),
         Box::new(moves::PureOwner::default()),
         Box::new(requests::Once::default()),

@@ -1,6 +1,7 @@
 //! Moves of children, with and without their states.
 
-use process_hub_core::message::{HandoverStep, HubMessage};
+use bytes::Bytes;
+use process_hub_core::message::{HandoverStep, HubMessage, StateUse};
 use process_hub_core::{Lane, Message};
 
 use super::*;
@@ -240,4 +241,68 @@ fn l6_a_move_that_does_not_end() {
     let moving = Census { moves: 1, ..census(&[], 0, &[]) };
     bench.converged(&[moving, census(&[], 0, &[])]);
     bench.assert_fired("L6");
+}
+
+/// A copy that has ended and left its state, and has offered it to one that waits for it.
+fn offered(ready: bool) -> Bench {
+    let mut bench = bench(cold);
+    bench.run(0, 1, 10);
+    bench.freeze(0, 1);
+    bench.end(0, 1, StopReason::Moved);
+    bench.exit(0, 1, ExitReason::Shutdown);
+    bench.wait_by(1, 1, 10);
+    if ready {
+        bench.input(1, &Input::Child { hub: hub_id(), sequence: 1, event: ChildEvent::Started });
+    }
+    bench.say(0, &offer());
+    bench
+}
+
+fn offer() -> Message {
+    let step = HandoverStep::Offer { len: 8, checksum: 1, why: StateUse::Handover };
+    let body = HubMessage::Handover { id: child(), source: 1, to: 1, attempt: 1, step };
+    Message::Hub { hub: hub_id(), body }
+}
+
+impl Bench {
+    /// Says something to the other one of two.
+    fn say(&mut self, host: HostId, message: &Message) {
+        self.effect(host, &Effect::Send { to: member(1 - host), lane: Lane::Bulk, message: message.clone() });
+    }
+
+    fn give_up(&mut self) {
+        let event = HookEvent::MigrationFailed { id: child(), node: name(1), reason: "in time".into() };
+        self.effect(0, &Effect::Hook { hub: hub_id(), event });
+    }
+}
+
+#[test]
+fn drop_a_state_that_is_not_offered_again() {
+    for (ready, lost, slow) in [(true, false, false), (false, false, false), (true, true, false), (true, false, true)] {
+        let mut bench = offered(ready);
+        bench.wait(SECOND);
+        if lost {
+            bench.say(0, &offer());
+            bench.wait(SECOND / 2);
+        }
+        if slow {
+            let (hub, id, why) = (hub_id(), child(), StateUse::Handover);
+            let (state, deadline) = (Bytes::new(), Duration::from_secs(1));
+            bench.effect(1, &Effect::GiveState { hub, id, sequence: 1, state, why, deadline });
+        }
+        bench.give_up();
+        assert_eq!(bench.fired().contains(&"DROP"), ready && !lost && !slow);
+    }
+}
+
+/// What was said again has arrived, and still it is given up.
+#[test]
+fn drop_a_state_that_has_arrived() {
+    let mut bench = offered(true);
+    bench.wait(SECOND / 2);
+    bench.say(0, &offer());
+    bench.input(1, &Input::Message { from: member(0), message: offer() });
+    bench.wait(SECOND / 2);
+    bench.give_up();
+    bench.assert_fired("DROP");
 }
