@@ -393,3 +393,35 @@ fn a_copy_gives_its_state_only_after_what_it_merges() {
     offer(&mut moving, 92);
     assert_eq!(moving.wanted(), ["new: give 5"], "a loser keeps its state until somebody can take it");
 }
+
+/// Found by simulation (seed 2361): of three states that were offered to one copy at a time, one was offered again only after
+/// 500 ms, and its owner had dropped it by then.
+#[test]
+fn a_state_that_is_offered_while_another_is_merged_is_merged_next() {
+    let mut moving = Moving::new(hot());
+    moving.wanted();
+    let (from, to) = (moving.from.clone(), moving.to.clone());
+    let other = moving.world.member(&to).unwrap();
+    let token = Token { lineage: 0, counter: 1, node: other.node.clone(), boot: other.boot };
+    let say = |moving: &mut Moving, source: u64, step: HandoverStep| {
+        let body = HubMessage::Handover { id: id("c"), source, to: 1, attempt: 7, step };
+        moving.input(&from, HubInput::Message { from: other.clone(), body });
+        moving.run();
+    };
+    let checksum = process_hub_core::hashing::stable_hash(b"lost");
+    let offer = HandoverStep::Offer { len: 4, checksum, why: StateUse::Merge { token: token.clone() } };
+    let chunk = HandoverStep::Chunk { offset: 0, bytes: "lost".into() };
+    say(&mut moving, 90, offer.clone());
+    for source in [91, 92, 91] {
+        say(&mut moving, source, offer.clone());
+        say(&mut moving, source, chunk.clone());
+    }
+    assert_eq!(moving.wanted(), [""; 0], "each waits until the first has come");
+    say(&mut moving, 90, chunk.clone());
+    assert_eq!(moving.wanted(), ["old: give 4 merge"]);
+    for source in [91, 92] {
+        moving.old(ChildEvent::StateTaken { result: Ok(()) });
+        say(&mut moving, source, chunk.clone());
+        assert_eq!(moving.wanted(), ["old: give 4 merge"], "{source} is next");
+    }
+}

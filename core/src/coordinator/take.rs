@@ -10,7 +10,7 @@ use crate::effect::{Effect, StopReason};
 use crate::hub::Hub;
 use crate::id::Member;
 use crate::message::{HandoverStep, HubMessage, RowState, StateUse};
-use crate::migration::{RETRY, Taker, Target, Transfer, TransferStage};
+use crate::migration::{Offer, RETRY, Taker, Target, Transfer, TransferStage};
 use crate::registry::{Key, Record, Row};
 use crate::time::Time;
 
@@ -50,7 +50,10 @@ impl Hub {
             HandoverStep::Taken(result) => self.receiver_said(step, from, (source, to, attempt), Err(result)),
             // Whatever else concerns an instance of this node.
             _ if self.supervisor.get(to).is_none_or(|local| local.key != key || local.stop.is_some()) => {}
-            HandoverStep::Offer { len, checksum, why } => self.state_offered(step, &key, mark, len, checksum, why),
+            HandoverStep::Offer { len, checksum, why } => {
+                let offer = Offer { from: mark.target(), attempt, len, checksum, why };
+                self.state_offered(step, &key, to, offer);
+            }
             HandoverStep::Chunk { offset, bytes } => {
                 if let Some(transfer) = self.transfer(mark) {
                     transfer.part(offset, &bytes, step.now);
@@ -73,15 +76,9 @@ impl Hub {
         self.migrations.taker_mut(mark.to)?.transfer_of(&mark.target(), mark.attempt)
     }
 
-    fn state_offered(
-        &mut self,
-        step: &mut Step<'_>,
-        key: &Key,
-        mark: Mark<'_>,
-        len: u64,
-        checksum: u64,
-        why: StateUse,
-    ) {
+    fn state_offered(&mut self, step: &mut Step<'_>, key: &Key, to: u64, offer: Offer) {
+        let Offer { from, attempt, len, checksum, why } = offer.clone();
+        let mark = Mark { from: &from.0, source: from.1, to, attempt };
         if self.transfer(mark).is_some() {
             return self.received(step, key, mark);
         }
@@ -91,8 +88,10 @@ impl Hub {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let refused = match () {
             () if merge && taken => return self.answer_transfer(step, key, mark, HandoverStep::Taken(Ok(()))),
-            // One at a time, and none that its state would not hold; it is offered again.
-            () if merge && (busy || self.migrations.source(mark.to).is_some()) => return,
+            // None that its state would not hold: it is offered again.
+            () if merge && self.migrations.source(mark.to).is_some() => return,
+            // One at a time: the next may not be offered again in time.
+            () if merge && (busy || self.is_receiving(mark.to)) => return self.migrations.defer(mark.to, offer),
             () if merge == standby => Some("the instance is not there for that"),
             // A copy is given one state in its life: it cannot be known what the former has made of it.
             () if busy => Some("the instance was given another state"),
@@ -117,10 +116,16 @@ impl Hub {
         self.received(step, key, mark);
     }
 
-    /// Whether a copy was given a state: parts that have come may make room for another's.
+    /// Whether a copy was given a state.
     fn is_taking(&self, sequence: u64) -> bool {
         let given = |transfer: &Transfer| transfer.stage != TransferStage::Receiving;
         self.migrations.taker(sequence).is_some_and(|taker| taker.transfer.as_ref().is_some_and(given))
+    }
+
+    /// Whether parts of a state come to a copy from a member of the view.
+    fn is_receiving(&self, sequence: u64) -> bool {
+        let transfer = self.migrations.taker(sequence).and_then(|taker| taker.transfer.as_ref());
+        transfer.is_some_and(|transfer| self.view.has(&transfer.from.0))
     }
 
     /// Says how far a transfer is, and gives the state to the copy once all of it is there.
@@ -176,12 +181,21 @@ impl Hub {
         }
         if !stands_by {
             self.migrations.end_taker(sequence);
+            self.take_next(step, &key, sequence);
             // It may have to go elsewhere, and has waited for this.
             self.reconcile(step, &key);
         } else if result.is_ok() {
             self.stand_by(step, &key, sequence);
         } else {
             self.give_standby_up(step, &key, sequence);
+        }
+    }
+
+    /// Nothing is merged any more: what was offered meanwhile is.
+    fn take_next(&mut self, step: &mut Step<'_>, key: &Key, sequence: u64) {
+        while self.migrations.taker(sequence).is_none() {
+            let Some(offer) = self.migrations.next_offer(sequence) else { return };
+            self.state_offered(step, key, sequence, offer);
         }
     }
 
@@ -213,6 +227,7 @@ impl Hub {
             // Whoever had it is gone, or has given it up.
             let key = taker.key.clone();
             self.migrations.end_taker(sequence);
+            self.take_next(step, &key, sequence);
             return self.reconcile(step, &key);
         }
         self.state_taken(step, sequence, Err(SmolStr::new_static("it did not take the state in time")));

@@ -13,7 +13,7 @@ use crate::registry::Key;
 use crate::time::Time;
 
 pub(crate) use source::{Sending, Source, Stage};
-pub(crate) use taker::{Taker, Transfer, TransferStage};
+pub(crate) use taker::{Offer, Taker, Transfer, TransferStage};
 
 /// How long a child waits after a move that failed before the next is tried.
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
@@ -32,6 +32,9 @@ const BLIND: usize = 4;
 
 /// States of other copies that one copy has taken and that are remembered.
 const TAKEN: usize = 64;
+
+/// States of other copies that wait until one copy has merged that of another.
+const OFFERS: usize = 64;
 
 /// An instance elsewhere.
 pub(crate) type Target = (Member, u64);
@@ -69,6 +72,8 @@ pub(crate) struct Migrations {
     burned: BTreeMap<u64, BTreeSet<Target>>,
     /// Whose states a copy here has taken over or merged.
     taken: BTreeMap<u64, Vec<Target>>,
+    /// States that were offered to a copy here while it merged that of another, the first first.
+    offers: BTreeMap<u64, Vec<Offer>>,
 }
 
 impl Migrations {
@@ -142,6 +147,7 @@ impl Migrations {
         self.end_taker(sequence);
         self.burned.remove(&sequence);
         self.taken.remove(&sequence);
+        self.offers.remove(&sequence);
     }
 
     /// An instance elsewhere is never told anything by this copy's node again.
@@ -164,6 +170,27 @@ impl Migrations {
 
     pub(crate) fn has_taken(&self, sequence: u64, of: &Target) -> bool {
         self.taken.get(&sequence).is_some_and(|taken| taken.contains(of))
+    }
+
+    /// A state is to be merged once the copy has merged that of another. Of what one copy offers the last counts; of too many
+    /// the first, and the others are offered again.
+    pub(crate) fn defer(&mut self, sequence: u64, offer: Offer) {
+        let offers = self.offers.entry(sequence).or_default();
+        match offers.iter().position(|other| other.from == offer.from) {
+            Some(at) => offers[at] = offer,
+            None if offers.len() < OFFERS => offers.push(offer),
+            None => {}
+        }
+    }
+
+    /// What a copy may merge next.
+    pub(crate) fn next_offer(&mut self, sequence: u64) -> Option<Offer> {
+        let offers = self.offers.get_mut(&sequence)?;
+        let next = (!offers.is_empty()).then(|| offers.remove(0));
+        if offers.is_empty() {
+            self.offers.remove(&sequence);
+        }
+        next
     }
 
     // ---- the budget

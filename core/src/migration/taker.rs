@@ -26,6 +26,17 @@ pub(crate) enum TransferStage {
     Taken(Result<(), SmolStr>),
 }
 
+/// What was said of a state that is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Offer {
+    /// Whose it is.
+    pub(crate) from: Target,
+    pub(crate) attempt: u32,
+    pub(crate) len: u64,
+    pub(crate) checksum: u64,
+    pub(crate) why: StateUse,
+}
+
 /// A state on its way to a copy of this node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Transfer {
