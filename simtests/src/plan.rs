@@ -338,8 +338,11 @@ impl Plan {
                 self.families.insert(family, every);
             }
         }
-        if self.disks_lag {
+        if self.disks {
             self.families.insert(Family::Save, random.log_between(SECOND / 10, 5 * SECOND));
+        }
+        if random.chance(200_000) {
+            self.child_faults.sick = u32::try_from(random.log_between(30_000, 500_000)).unwrap_or(0);
         }
     }
 
@@ -431,6 +434,7 @@ fn draw_hub(random: &mut Random, options: &Options, nodes: usize) -> (HubConfig,
     let mut random = Random::keyed(options.seed, Purpose::Strategies, [u64::MAX]);
     hub.past_lives = u32::try_from(random.log_between(1, 9)).unwrap_or(8);
     hub.recovery_grace = Duration::from_millis(random.log_between(100, 5_000));
+    hub.restart_backoff = Duration::from_millis(random.log_between(1, 200));
     (hub, names)
 }
 
@@ -519,6 +523,7 @@ pub(crate) fn bounds(
         by_recipe: matches!(hub.distribution, Distribution::Custom(_)),
         restart_window: micros(hub.restart_window),
         max_restarts: hub.max_restarts,
+        restart_backoff: micros(hub.restart_backoff),
         keepalive,
         probe,
         sync,

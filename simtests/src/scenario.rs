@@ -141,6 +141,7 @@ impl Cluster {
     pub fn wipe(&mut self, node: &str) {
         let host = self.host(node);
         self.world.hosts[host].disk.clear();
+        self.world.hosts[host].saved = None;
     }
 
     /// Kills the process of a node; its sockets close.

@@ -11,13 +11,20 @@ use super::seen::{Oracle, Seen, Verdict, kind};
 use super::truth::Truth;
 use crate::sim::HostId;
 
-/// S25: restart rules and the intensity limit are honoured.
+/// S25: restart rules, the back-off and the intensity limit are honoured.
 #[derive(Debug, Default)]
 pub(super) struct RestartRule {
     /// Starts that are over for good, as each host knows.
     done: BTreeMap<HostId, BTreeSet<u64>>,
-    /// Children whose instance failed, by the user's start they belong to, and when they were started again.
-    failed: BTreeMap<(HostId, ChildId, u64), (bool, Vec<u64>)>,
+    /// Children whose instance failed, by the user's start they belong to.
+    failed: BTreeMap<(HostId, ChildId, u64), Failed>,
+}
+
+/// When an instance failed that has not been started again, and when those before it were.
+#[derive(Debug, Default)]
+struct Failed {
+    at: Option<u64>,
+    restarts: Vec<u64>,
 }
 
 impl RestartRule {
@@ -36,7 +43,7 @@ impl RestartRule {
         if over {
             self.done.entry(host).or_default().insert(instance.version);
         } else {
-            self.failed.entry((host, instance.id.clone(), instance.version)).or_default().0 = true;
+            self.failed.entry((host, instance.id.clone(), instance.version)).or_default().at = Some(truth.now);
         }
     }
 
@@ -44,17 +51,27 @@ impl RestartRule {
         if self.done.get(&host).is_some_and(|done| done.contains(&version)) {
             verdict.fails(Some(host), Some(id), format!("start {version} ended for good here, and is started again"));
         }
-        let Some((failed, times)) = self.failed.get_mut(&(host, id.clone(), version)) else { return };
-        if !std::mem::take(failed) {
-            return;
-        }
+        let Some(failed) = self.failed.get_mut(&(host, id.clone(), version)) else { return };
+        let Some(at) = failed.at.take() else { return };
         verdict.checked();
         // A clock that runs fast sees a shorter window.
-        let window = truth.bounds.restart_window - truth.bounds.restart_window / 1_000;
-        times.push(truth.now);
-        times.retain(|time| truth.now - time < window);
-        if times.len() > truth.bounds.max_restarts as usize {
-            verdict.fails(Some(host), Some(id), format!("{} restarts within {window} us", times.len()));
+        let fast = |span: u64| span - span / 1_000;
+        let window = fast(truth.bounds.restart_window);
+        failed.restarts.retain(|time| at - time < window);
+        // Beyond the limit it waits for the window, which may have room soon.
+        let limited = failed.restarts.len() >= truth.bounds.max_restarts as usize;
+        if let Some(doublings) = failed.restarts.len().min(20).checked_sub(1).filter(|_| !limited) {
+            let least = fast((truth.bounds.restart_backoff << doublings).min(window));
+            let waited = truth.now - at;
+            if waited < least {
+                let text = format!("restart {} of late, after {waited} us instead of {least} us", doublings + 2);
+                verdict.fails(Some(host), Some(id), text);
+            }
+        }
+        failed.restarts.push(truth.now);
+        failed.restarts.retain(|time| truth.now - time < window);
+        if failed.restarts.len() > truth.bounds.max_restarts as usize {
+            verdict.fails(Some(host), Some(id), format!("{} restarts within {window} us", failed.restarts.len()));
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Bounds {
     pub(crate) restart_window: u64,
     /// The restarts allowed in it.
     pub(crate) max_restarts: u32,
+    /// How long the second restart in the window waits; each one after it waits for twice as long.
+    pub(crate) restart_backoff: u64,
     /// The longest time between two frames that keep a link alive.
     pub(crate) keepalive: u64,
     /// The period of probes.

@@ -13,12 +13,17 @@ use super::world::World;
 use crate::oracles::seen::Seen;
 use crate::plan::hub_id;
 
+/// How often a child that is sick ends soon after it has come up, in millionths.
+const NEARLY_ALWAYS: u32 = 800_000;
+
 /// What goes wrong with children, in millionths of the cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChildFaults {
     pub(crate) start_fails: u32,
     pub(crate) start_slow: u32,
     pub(crate) ends_in_error: u32,
+    /// How many children do that nearly always, soon after each start.
+    pub(crate) sick: u32,
     pub(crate) ends_content: u32,
     pub(crate) hangs_on_stop: u32,
     pub(crate) call_fails: u32,
@@ -143,7 +148,9 @@ impl World {
 
     fn child_up(&mut self, host: HostId, life: u32, sequence: u64) {
         let Some(mut roll) = self.roll(Occasion::Up, host, sequence) else { return };
-        let error = self.dice.is_odd(&roll, Oddity::EndsInError, self.child_faults.ends_in_error);
+        let sick = self.dice.is_marked(&roll.of, self.child_faults.sick);
+        let fails = if sick { NEARLY_ALWAYS } else { self.child_faults.ends_in_error };
+        let error = self.dice.is_odd(&roll, Oddity::EndsInError, fails);
         let content = self.dice.is_odd(&roll, Oddity::EndsContent, self.child_faults.ends_content);
         let (after, takes) = (roll.span(1_000, 20_000_000), roll.span(20, 5_000));
         let Some(this) = &mut self.hosts[host].life else { return };

@@ -72,7 +72,7 @@ pub(crate) struct Quirk {
 #[derive(Clone, Debug)]
 pub(crate) struct Roll {
     host: HostId,
-    of: SmolStr,
+    pub(crate) of: SmolStr,
     nth: u32,
     random: Random,
     least: bool,
@@ -160,6 +160,11 @@ impl Dice {
         let key = [occasion as u64, host as u64, stable_hash(of.as_bytes()), u64::from(nth)];
         let random = Random::keyed(self.seed, Purpose::Children, key);
         Roll { host, of, nth, random, least: self.least }
+    }
+
+    /// Whether a child or host is one of the few that are out of the ordinary throughout: `rate` of a million are.
+    pub(crate) fn is_marked(&self, of: &str, rate: u32) -> bool {
+        rate > 0 && Random::keyed(self.seed, Purpose::Quirks, [u64::MAX, stable_hash(of.as_bytes())]).chance(rate)
     }
 
     /// Whether this time it is out of the ordinary: in `rate` of a million cases, or because it was noted so.

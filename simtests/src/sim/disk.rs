@@ -7,9 +7,14 @@ use super::event::HostId;
 use super::world::World;
 
 impl World {
-    /// Writes down what is declared, as a host knows it.
+    /// Writes down what is declared, as a host knows it: where something has changed since this life has done so last, as a
+    /// driver does.
     pub(crate) fn save(&mut self, host: HostId) {
         let Some(hub) = self.hub(host) else { return };
+        let print = (self.hosts[host].lives, hub.saved_print());
+        if self.hosts[host].saved == Some(print) {
+            return self.count("nothing_to_save");
+        }
         let mut saving = hub.begin_saving();
         let parts = std::iter::from_fn(|| hub.save_part(&mut saving));
         let disk = parts.map(|part| {
@@ -19,7 +24,7 @@ impl World {
                 Err(error) => unreachable!("whatever is declared has an encoding: {error}"),
             }
         });
-        self.hosts[host].disk = disk.collect();
+        (self.hosts[host].disk, self.hosts[host].saved) = (disk.collect(), Some(print));
         self.count("saved");
     }
 

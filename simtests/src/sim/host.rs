@@ -173,6 +173,8 @@ pub(crate) struct Host {
     pub(crate) boots: Vec<Boot>,
     /// What its last lives have saved of what was declared: the bytes of parts.
     pub(crate) disk: Vec<Vec<u8>>,
+    /// Which life has saved last, and the print of what it saved.
+    pub(crate) saved: Option<(u32, u64)>,
     pub(crate) inbox: VecDeque<Arrival>,
     /// Until when it handles nothing: paused, or slow and still at work.
     pub(crate) busy_until: u64,
@@ -196,6 +198,7 @@ impl Host {
             starts_fail: false,
             boots: Vec::new(),
             disk: Vec::new(),
+            saved: None,
             inbox: VecDeque::new(),
             busy_until: 0,
             service: 0,

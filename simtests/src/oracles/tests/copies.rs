@@ -125,6 +125,7 @@ fn s25_a_temporary_child_is_started_again() {
 #[test]
 fn s25_more_restarts_than_allowed() {
     let mut bench = Bench::settled(2);
+    bench.watch.truth.bounds.restart_backoff = 500;
     for sequence in 1..=4 {
         bench.run(0, sequence, 10);
         bench.exit(0, sequence, ExitReason::Error("told to fail".into()));
@@ -133,6 +134,21 @@ fn s25_more_restarts_than_allowed() {
     bench.assert_quiet();
     bench.run(0, 5, 10);
     bench.assert_fired("S25");
+}
+
+#[test]
+fn s25_a_restart_that_does_not_wait() {
+    for (waits, fires) in [(SECOND / 10, false), (SECOND / 20, true)] {
+        let mut bench = Bench::settled(2);
+        for (sequence, waits) in [(1, 0), (2, waits)] {
+            bench.run(0, sequence, 10);
+            bench.exit(0, sequence, ExitReason::Error("told to fail".into()));
+            bench.wait(waits);
+        }
+        bench.assert_quiet();
+        bench.run(0, 3, 10);
+        assert_eq!(bench.fired().contains(&"S25"), fires, "after {waits} us");
+    }
 }
 
 #[test]

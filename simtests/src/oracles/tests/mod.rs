@@ -50,6 +50,7 @@ fn bounds() -> Bounds {
         slack: SECOND,
         restart_window: 4 * SECOND,
         max_restarts: 3,
+        restart_backoff: SECOND / 10,
         keepalive: SECOND / 2,
         probe: SECOND / 3,
         sync: SECOND,
