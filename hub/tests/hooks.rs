@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "../../fuzz/bodies/hooks.rs"]
+mod any_order;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use process_hub::core::hook::{HookEvent, HookKind};
 use process_hub::core::id::HubId;
 use process_hub::core::spec::{ChildSpec, MetaValue, Metadata};
 use process_hub::{HookError, HookHandler, Hub, HubEvent, NodeHandle, OpenHubError, SpecExt};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use support::{Ask, Counter, Network, cluster, id, node, until};
 
 /// What handlers write down, in the order in which they do.
@@ -227,5 +232,19 @@ async fn the_end_is_told_once() {
         assert_eq!(notes.all(), ["h coordinator_shutdown"]);
         let closed = hub.register_hook_handlers(HookKind::PreNodeJoin, []).await;
         assert!(matches!(closed, Err(HookError::Closed(_))));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn handlers_that_come_and_go_run_as_a_reference_says(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (_node, hub) = one_node().await;
+            any_order::run(&hub, &bytes, true, counter).await;
+        });
     }
 }
