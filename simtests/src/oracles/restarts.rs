@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use process_hub_core::hook::HookEvent;
 use process_hub_core::id::ChildId;
 use process_hub_core::spec::Restart;
 use process_hub_core::{ChildEvent, Effect, ExitReason, Input};
@@ -20,11 +21,14 @@ pub(super) struct RestartRule {
     failed: BTreeMap<(HostId, ChildId, u64), Failed>,
 }
 
-/// When an instance failed that has not been started again, and when those before it were.
+/// When an instance failed that has not been started again, when those before it failed, and when they were.
 #[derive(Debug, Default)]
 struct Failed {
     at: Option<u64>,
+    before: Vec<u64>,
     restarts: Vec<u64>,
+    /// It was told to wait until the window has room, which may be soon.
+    limited: bool,
 }
 
 impl RestartRule {
@@ -57,10 +61,10 @@ impl RestartRule {
         // A clock that runs fast sees a shorter window.
         let fast = |span: u64| span - span / 1_000;
         let window = fast(truth.bounds.restart_window);
-        failed.restarts.retain(|time| at - time < window);
-        // Beyond the limit it waits for the window, which may have room soon.
-        let limited = failed.restarts.len() >= truth.bounds.max_restarts as usize;
-        if let Some(doublings) = failed.restarts.len().min(20).checked_sub(1).filter(|_| !limited) {
+        // A restart that was held up for longer than the window, by a quorum say, is the first again: failures count.
+        failed.before.retain(|time| at - time < window);
+        let limited = std::mem::take(&mut failed.limited);
+        if let Some(doublings) = failed.before.len().min(20).checked_sub(1).filter(|_| !limited) {
             let least = fast((truth.bounds.restart_backoff << doublings).min(window));
             let waited = truth.now - at;
             if waited < least {
@@ -68,6 +72,7 @@ impl RestartRule {
                 verdict.fails(Some(host), Some(id), text);
             }
         }
+        failed.before.push(at);
         failed.restarts.push(truth.now);
         failed.restarts.retain(|time| truth.now - time < window);
         if failed.restarts.len() > truth.bounds.max_restarts as usize {
@@ -93,6 +98,10 @@ impl Oracle for RestartRule {
             }
             Seen::Input { host, input: Input::Child { sequence, event: ChildEvent::Exited { reason }, .. } } => {
                 self.exited(host, *sequence, reason, truth);
+            }
+            Seen::Effect { host, effect: Effect::Hook { event: HookEvent::RestartIntensityReached { id }, .. } } => {
+                let its = self.failed.iter_mut().filter(|((at, of, _), _)| (at, of) == (&host, id));
+                its.for_each(|(_, failed)| failed.limited = true);
             }
             Seen::Effect { host, effect: Effect::Start { spec, .. } } => {
                 self.started(host, &spec.id, ledger::version(spec), truth, verdict);
