@@ -61,6 +61,10 @@ impl RestartRule {
         // A clock that runs fast sees a shorter window.
         let fast = |span: u64| span - span / 1_000;
         let window = fast(truth.bounds.restart_window);
+        // It ran elsewhere meanwhile, or could not be started: no limit has anything to do with a start so much later.
+        if truth.now - at >= truth.bounds.restart_window {
+            return;
+        }
         // A restart that was held up for longer than the window, by a quorum say, is the first again: failures count.
         failed.before.retain(|time| at - time < window);
         let limited = std::mem::take(&mut failed.limited);
