@@ -1,6 +1,6 @@
 //! The view: the members a hub's decisions are made on, who owns what by it, and how far the others are with it.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
@@ -11,6 +11,7 @@ use crate::config::{Distribution, HubConfig, Migration, Redundancy};
 use crate::hashing::{Ring, Subject, moved_owners, stable_hash};
 use crate::id::{Boot, Member, NodeId};
 use crate::message::{Attributes, Phase};
+use crate::registry::Key;
 use crate::spec::Labels;
 use crate::strategy::Candidate;
 use crate::time::Time;
@@ -64,6 +65,8 @@ pub(crate) struct View {
     continuous: bool,
     /// What this node owned so far counts for nothing until the view is complete once more.
     doubted: bool,
+    /// Children that members who are gone claimed when they went, as far as that was before the view is complete.
+    left_behind: BTreeSet<Key>,
     deadline: Time,
     /// A deliberate defect: owners by the order in which members were met.
     #[cfg(feature = "sabotage")]
@@ -100,6 +103,7 @@ impl View {
             complete: false,
             continuous: false,
             doubted: false,
+            left_behind: BTreeSet::new(),
             deadline: Time::ZERO,
             #[cfg(feature = "sabotage")]
             in_join_order: false,
@@ -139,6 +143,18 @@ impl View {
 
     pub(crate) fn is_doubted(&self) -> bool {
         self.doubted
+    }
+
+    /// A member that is gone claimed this child when it went.
+    pub(crate) fn leave_behind(&mut self, key: &Key) {
+        if !self.complete {
+            self.left_behind.insert(key.clone());
+        }
+    }
+
+    /// Whether a member that has gone since the last complete view claimed this child, as far as was seen yet.
+    pub(crate) fn is_left_behind(&self, key: &Key) -> bool {
+        !self.complete && self.left_behind.contains(key)
     }
 
     /// What this node owned so far counts for nothing, and every child is looked at anew.
@@ -218,6 +234,7 @@ impl View {
     pub(crate) fn completed(&mut self, exceptions: bool) -> Vec<(u64, u64)> {
         self.complete = true;
         self.doubted = false;
+        self.left_behind.clear();
         let ranges = match self.since.first() {
             Some(last) if self.continuous => self.moved_since(last, exceptions),
             _ => alloc::vec![(0, u64::MAX)],

@@ -318,7 +318,8 @@ impl Hub {
         if serves {
             return self.drop_kept(step, key, sequence);
         }
-        let may = record.subject(key).is_some_and(|subject| self.view.may_start(&subject));
+        let may = record.subject(key).is_some_and(|subject| self.view.may_start(&subject))
+            && !self.may_run_under_a_lease(key, record);
         let start = record.winner().map(|start| (start.dot, start.spec.clone()));
         let Some((dot, spec)) = start.filter(|_| free && may && !self.supervisor.is_held(key)) else {
             return self.wait_if_doubted(key);

@@ -89,6 +89,9 @@ impl Hub {
             // A member that is still here has left the row out of a newer listing.
             let confirmed = self.view.has(&self.registry.host(row.host).member);
             self.claim_gone(step, &key, &row, confirmed);
+            if !confirmed && self.quorum.is_leased() {
+                self.view.leave_behind(&key);
+            }
             if unexpected {
                 self.reconcile(step, &key);
             }
@@ -182,7 +185,7 @@ impl Hub {
         if self.quorum.locked || !self.view.may_start(&subject) || self.supervisor.is_held(key) {
             return self.wait_if_doubted(key);
         }
-        if !self.knows_all(key, record) {
+        if !self.knows_all(key, record) || self.may_run_under_a_lease(key, record) {
             return self.work.wait(key);
         }
         if self.spares(key, record) {
@@ -201,6 +204,16 @@ impl Hub {
         if self.may_carry_out(step, key) {
             self.start_instance(step, key, dot, spec, stands_by);
         }
+    }
+
+    /// Whether a member that is gone ran this child when it went, and may go on until its lease is over: all that came of it is
+    /// over once the view without it is complete. What this node owned all along may have run there, too, where it was
+    /// about to be given to this node.
+    pub(super) fn may_run_under_a_lease(&self, key: &Key, record: &Record) -> bool {
+        let hidden = |row: &Row| row.host != ME && !self.registry.is_visible(row.host);
+        self.quorum.is_leased()
+            && !self.view.is_complete()
+            && (self.view.is_left_behind(key) || record.rows().iter().any(hidden))
     }
 
     /// Whether one more copy of a child is not one too many: those that others claim, and those that owners before this

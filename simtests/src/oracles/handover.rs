@@ -95,8 +95,17 @@ pub(super) struct StateMoves {
     /// What each instance has taken over, and what it has merged.
     taken: BTreeMap<Key, SimState>,
     merged: BTreeMap<Key, BTreeSet<Key>>,
-    /// Copies that have ended and left a state: when.
-    left: BTreeMap<ChildId, (Key, u64)>,
+    /// Copies that have ended and left a state.
+    left: BTreeMap<ChildId, Left>,
+}
+
+/// The state of a copy that has ended.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    of: Key,
+    at: u64,
+    /// Who has it, and has not served yet.
+    taker: Option<Key>,
 }
 
 impl StateMoves {
@@ -125,10 +134,13 @@ impl StateMoves {
         verdict.check(twice.is_none(), host, id, || format!("the state of {:?} is in {twice:?} already", state.of));
         let value = self.values.entry(key).or_default();
         *value = if merge { (*value).max(state.value) } else { state.value };
-        self.left.remove(id);
+        match self.left.get_mut(id) {
+            Some(left) if !merge && left.of == state.of => left.taker = Some(key),
+            _ => drop(self.left.remove(id)),
+        }
     }
 
-    fn serves(&self, key: Key, truth: &Truth, verdict: &mut Verdict<'_>) {
+    fn serves(&mut self, key: Key, truth: &Truth, verdict: &mut Verdict<'_>) {
         let Some(instance) = truth.instances.get(&key) else { return };
         let (host, id) = (key.0, &instance.id);
         match self.taken.get(&key) {
@@ -140,13 +152,24 @@ impl StateMoves {
                 verdict.check(!planned || done <= state.value, host, id, || {
                     format!("{} goes on from {}, and the one before it has done {done}", instance.pid, state.value)
                 });
+                self.left.remove(id);
             }
             None => {
                 // One that was asked for before is no successor, but a copy of its own from before the two nodes met: it
                 // merges the state, and how long the two may be is S3's.
-                let left = self.left.get(id).filter(|(_, at)| instance.asked >= *at);
-                let left = left.filter(|((other, life, _), at)| {
-                    let settled = truth.settled_together(host, *other).is_some_and(|since| since <= *at);
+                let left = self.left.get(id).filter(|left| instance.asked >= left.at);
+                let left = left.filter(|Left { of: (other, life, _), at, taker }| {
+                    let settled = match taker {
+                        None => truth.settled_together(host, *other).is_some_and(|since| since <= *at),
+                        // Whoever had it is gone, and that may be a node: the others have seen each other throughout.
+                        Some(taker) => {
+                            let stays = |one: HostId, two: HostId| {
+                                truth.hosts[one].met[two] <= *at && truth.hosts[one].lost[two] <= *at
+                            };
+                            let gone = truth.instances[taker].gone.is_some();
+                            gone && stays(host, *other) && stays(*other, host)
+                        }
+                    };
                     // As for S14: what was its own all along, a node starts without a look at whom it has just met.
                     let settled = settled && mutual(truth, host, *other);
                     // Where the stop of the child is known, the state is thrown away; here it has yet to be heard of.
@@ -163,7 +186,7 @@ impl StateMoves {
     fn ended(&mut self, key: Key, truth: &Truth) {
         let Some(instance) = truth.instances.get(&key) else { return };
         if instance.frozen && truth.bounds.cold && instance.stopping == Some(StopReason::Moved) {
-            self.left.insert(instance.id.clone(), (key, truth.now));
+            self.left.insert(instance.id.clone(), Left { of: key, at: truth.now, taker: None });
         }
     }
 }
@@ -198,8 +221,8 @@ impl Oracle for StateMoves {
             }
             Seen::Effect { effect: Effect::Start { spec, .. }, .. } => {
                 let version = super::ledger::version(spec);
-                let other = |(key, _): &mut (Key, u64)| truth.instances[key].version != version;
-                if self.left.get_mut(&spec.id).is_some_and(other) {
+                let other = |left: &Left| truth.instances[&left.of].version != version;
+                if self.left.get(&spec.id).is_some_and(other) {
                     self.left.remove(&spec.id);
                 }
             }

@@ -377,3 +377,39 @@ fn a_silent_member_does_not_hold_up_comparisons_with_others() {
     script.at(3055000).heal_without(&["n1", "n2"], &[], &[]);
     script.assert_holds();
 }
+
+/// Seed 454 (`--with cold-handover`), S4: a child ran at `n1`, and was owned by `n3`, which had joined and was yet to be given it.
+/// Where `n1` went out of sight, `n3` started it at once, since it had owned it in all views since the last complete one; `n1` went on
+/// until its lease was over.
+#[test]
+fn an_owner_that_was_yet_to_be_given_a_child_waits_for_the_lease_of_whoever_ran_it() {
+    let mut script = Script::new(454, 3);
+    script.setup(|setup| {
+        (setup.delay, setup.jitter) = (500, 0);
+        setup.dial_timeout = 1000000;
+        setup.codec = false;
+        setup.altering = false;
+        setup.prompt = true;
+        setup.brief = true;
+        setup.clocks[0] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[1] = ClockSetup { offset: 1, ppm: 0 };
+        setup.clocks[2] = ClockSetup { offset: 1, ppm: 0 };
+    });
+    script.set("partition", "static:2:startup-confirm");
+    script.at(0).boot("n2");
+    script.at(66).boot("n1");
+    script.at(171066).act(Act::Start {
+        host: 1,
+        children: vec![Declared { child: 11, version: 41, restart: Restarts::Permanent, tagged: false }],
+        wait: false,
+        timeout: 965770,
+        check_existing: true,
+        rollback: false,
+        mapped: 0,
+    });
+    script.at(171066).cut("n1", "n2");
+    script.at(171066).boot("n3");
+    script.at(1154734).cut("n1", "n3");
+    script.until(2800770);
+    script.assert_holds();
+}
