@@ -1,6 +1,6 @@
 //! Handlers of hook events: registered from the start and later, in order, cancelled, and failing on their own account.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod support;
 
