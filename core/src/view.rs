@@ -65,7 +65,8 @@ pub(crate) struct View {
     continuous: bool,
     /// What this node owned so far counts for nothing until the view is complete once more.
     doubted: bool,
-    /// Children that members who are gone claimed when they went, as far as that was before the view is complete.
+    /// Children that members who are gone claimed when they went, since the last complete view, as far as this node may have
+    /// owned them.
     left_behind: BTreeSet<Key>,
     deadline: Time,
     /// A deliberate defect: owners by the order in which members were met.
@@ -366,6 +367,12 @@ impl View {
             1 => self.ring.owner_index(subject.hash) == Some(mine),
             copies => self.ring.owners(subject.hash, copies).any(|node| *node == self.me),
         }
+    }
+
+    /// Whether a child is not this node's in the installed view, and so cannot have been in every view since the last
+    /// complete one.
+    pub(crate) fn is_anothers(&self, subject: &Subject<'_>) -> bool {
+        self.is_by_ring(subject) && !self.is_owner(subject)
     }
 
     /// Whether this node may start a copy of a child of which fewer than enough are claimed by others.

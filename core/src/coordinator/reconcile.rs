@@ -90,7 +90,10 @@ impl Hub {
             let confirmed = self.view.has(&self.registry.host(row.host).member);
             self.claim_gone(step, &key, &row, confirmed);
             if !confirmed && self.quorum.is_leased() {
-                self.view.leave_behind(&key);
+                let subject = self.registry.record(&key).and_then(|record| record.subject(&key));
+                if !subject.is_some_and(|subject| self.view.is_anothers(&subject)) {
+                    self.view.leave_behind(&key);
+                }
             }
             if unexpected {
                 self.reconcile(step, &key);
