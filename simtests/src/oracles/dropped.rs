@@ -82,7 +82,8 @@ impl Dropped {
         }
         let its = |(key, _): &(&Key, &u64)| (key.0, key.1) == here && truth.instances[*key].id == *id;
         let Some((source, since)) = self.frozen.iter().filter(its).max_by_key(|(_, since)| **since) else { return };
-        if !long(*since) || self.giving.values().any(|giving| giving == id) {
+        let busy = |(key, giving): (&Key, &ChildId)| giving == id && truth.instances[key].gone.is_none();
+        if !long(*since) || self.giving.iter().any(busy) {
             return;
         }
         let waits = |(key, since): &(&Key, &u64)| {
@@ -137,6 +138,7 @@ impl Oracle for Dropped {
             }
             Seen::Input { host, input: Input::Child { sequence, event: ChildEvent::Exited { .. }, .. } } => {
                 self.giving.remove(&key(host, *sequence));
+                self.asked.remove(&key(host, *sequence));
             }
             Seen::Effect { host, effect: Effect::TakeState { id, sequence, .. } } => {
                 self.asked.insert(key(host, *sequence), id.clone());

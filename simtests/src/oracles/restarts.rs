@@ -57,6 +57,7 @@ impl RestartRule {
         }
         let Some(failed) = self.failed.get_mut(&(host, id.clone(), version)) else { return };
         let Some(at) = failed.at.take() else { return };
+        let limited = std::mem::take(&mut failed.limited);
         verdict.checked();
         // A clock that runs fast sees a shorter window.
         let fast = |span: u64| span - span / 1_000;
@@ -67,7 +68,6 @@ impl RestartRule {
         }
         // A restart that was held up for longer than the window, by a quorum say, is the first again: failures count.
         failed.before.retain(|time| at - time < window);
-        let limited = std::mem::take(&mut failed.limited);
         if let Some(doublings) = failed.before.len().min(20).checked_sub(1).filter(|_| !limited) {
             let least = fast((truth.bounds.restart_backoff << doublings).min(window));
             let waited = truth.now - at;
